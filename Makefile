@@ -1,0 +1,33 @@
+# One command each for whoever is new here; each does its own set-up.
+GO      ?= go
+BIN     := bin/ecardid
+SETUP   := ./scripts/setup
+
+.PHONY: demo test check build bench fuzz soak clean
+
+demo: build             ## everything on this machine at http://localhost:8080
+	$(BIN) demo --dir demo
+
+test:                   ## all tests, as CI runs them
+	$(SETUP) test
+	$(MAKE) check
+	$(GO) test -race -timeout 20m ./...
+
+check:                  ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+build:
+	$(SETUP) build
+	$(GO) build -trimpath -o $(BIN) ./cmd/ecardid
+
+bench:                  ## ns/op, allocs/op, flows/s and the ratios of docs/operating.md
+	$(SETUP) test
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/jose ./e2e/bench
+
+fuzz:                   ## every fuzz target for a minute (FUZZTIME=10m at night)
+	./scripts/fuzz
+
+clean:
+	rm -rf bin demo e2e/shots
