@@ -1,0 +1,89 @@
+package audit
+
+import (
+	"time"
+
+	"ecardid/identity"
+)
+
+// A Kind names an act, past tense left out: "device.bind".
+type Kind string
+
+// The kinds of event. The comment says who causes it.
+const (
+	LoginStarted      Kind = "login.start"      // browser, after the first right factor
+	LoginFinished     Kind = "login.finish"     // browser
+	LoginRaised       Kind = "login.raise"      // browser, step-up
+	LoginRefused      Kind = "login.refuse"     // browser, a wrong or forbidden answer
+	LoginThrottled    Kind = "login.throttle"   // us
+	LoginEnded        Kind = "login.end"        // citizen, sign-out or from the list
+	LoginsEnded       Kind = "login.end-all"    // citizen, every other session
+	CitizenImported   Kind = "citizen.import"   // operator
+	CitizenActivated  Kind = "citizen.activate" // citizen
+	CitizenFrozen     Kind = "citizen.freeze"   // operator or citizen
+	CitizenRestored   Kind = "citizen.restore"  // operator
+	ActivationIssued  Kind = "activation.issue" // operator
+	PasswordChanged   Kind = "password.change"  // citizen
+	GreetingChanged   Kind = "greeting.change"  // citizen
+	TOTPBound         Kind = "totp.bind"        // citizen
+	TOTPRemoved       Kind = "totp.remove"      // citizen or staff
+	RecoveryRenewed   Kind = "recovery.renew"   // citizen
+	RecoveryUsed      Kind = "recovery.use"     // citizen
+	PasskeyBound      Kind = "passkey.bind"     // citizen
+	PasskeyRenamed    Kind = "passkey.rename"   // citizen
+	PasskeyRemoved    Kind = "passkey.remove"   // citizen or staff
+	PasskeyCloned     Kind = "passkey.clone"    // us, a counter went back
+	DeviceBound       Kind = "device.bind"      // citizen
+	DeviceRenamed     Kind = "device.rename"    // citizen
+	DeviceEnded       Kind = "device.end"       // citizen or staff
+	DeviceReused      Kind = "device.reuse"     // us, an old browser cookie came back
+	PhoneApproved     Kind = "phone.approve"    // phone
+	PhoneDenied       Kind = "phone.deny"       // phone
+	LivenessPassed    Kind = "liveness.pass"    // us, from the provider's verdict
+	LivenessFailed    Kind = "liveness.fail"    // us
+	ConsentGiven      Kind = "consent.give"     // citizen
+	ConsentDenied     Kind = "consent.deny"     // citizen
+	ConsentWithdrawn  Kind = "consent.withdraw" // citizen
+	GrantReplayed     Kind = "grant.replay"     // us, a spent code or refresh token came back
+	GrantRevoked      Kind = "grant.revoke"     // relying party
+	ClientApplied     Kind = "client.apply"     // operator
+	ClientSuspended   Kind = "client.suspend"   // operator
+	ClientRefused     Kind = "client.refuse"    // us, client authentication failed
+	StaffAdded        Kind = "staff.add"        // operator
+	KeyRotated        Kind = "key.rotate"       // us or operator
+	DataKeyRewrapped  Kind = "data-key.rewrap"  // operator
+	FactorsReset      Kind = "factors.reset"    // operator
+	SprayingSuspected Kind = "alarm.spraying"   // us
+)
+
+// An Actor is who did it.
+type Actor string
+
+// The actors. Staff and clients add their id after the colon.
+const (
+	ByCitizen  Actor = "citizen"
+	BySystem   Actor = "system"
+	ByOperator Actor = "operator" // somebody at the command line
+)
+
+// An Event is one entry. Zero fields are absent.
+type Event struct {
+	Kind    Kind
+	At      time.Time
+	Actor   Actor
+	Citizen identity.ID
+	Login   identity.ID
+	Device  identity.ID
+	Client  string
+	// Reason is a word from our own vocabulary, or an operator's text, clipped by
+	// storage to 200 characters and stripped of control characters.
+	Reason string
+	// Detail holds further facts by name: ids, counts, words. Never free text of
+	// strangers, never personal data.
+	Detail map[string]string
+	// Notify: the citizen finds this in the notices on the account page.
+	Notify bool
+	// Place says from where, as coarse as it may be kept: an address cut to /24 or
+	// /48 and the browser's family.
+	Place string
+}
