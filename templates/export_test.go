@@ -1,0 +1,4 @@
+package templates
+
+// Every is for tests outside the package.
+func Every() []Page { return every() }

@@ -1,0 +1,270 @@
+package templates
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"reflect"
+	"slices"
+	"strings"
+	"text/template/parse"
+	"time"
+)
+
+//go:embed html/*.html
+var htmlFiles embed.FS
+
+// A Page is one of this package's page structs.
+type Page interface {
+	file() string // its template, without .html
+}
+
+// Pages are parsed, checked and ready. Safe for concurrent use.
+type Pages struct {
+	site   site
+	assets map[string]asset
+	sets   map[Locale]map[string]*template.Template
+	langs  map[Locale]lexicon
+}
+
+// site is what the frame says about us.
+type site struct {
+	Authority, AuthorityEnglish, Domain, Helpline string
+	Demo                                          bool
+	Links                                         Links
+	Style, Script, Icon                           string
+}
+
+// frame is what a template sees.
+type frame struct {
+	View View
+	Site site
+	Page Page
+}
+
+// chinaTime: the country keeps one. A fixed zone needs no zone database.
+func chinaTime() *time.Location { return time.FixedZone("UTC+8", 8*60*60) }
+
+// New parses every page in every language and refuses when a page or a sentence is
+// missing, unused, or differs in its gaps between languages, so that a half
+// translated build does not start.
+func New(c Config) (*Pages, error) { return load(c, htmlFiles, localeFiles) }
+
+func load(c Config, html, locales fs.FS) (*Pages, error) {
+	if strings.TrimSpace(c.Authority) == "" || strings.TrimSpace(c.Domain) == "" {
+		return nil, errors.New("templates: Authority and Domain are shown on every page and must be given")
+	}
+	assets, err := loadAssets()
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	langs, err := loadLanguages(locales, chinaTime())
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	p := &Pages{
+		site: site{
+			Authority: c.Authority, AuthorityEnglish: c.AuthorityEnglish, Domain: c.Domain, Helpline: c.Helpline,
+			Demo: c.Demo, Links: c.Links.orDefaults(),
+			Style: assets["style.css"].path, Script: assets["app.js"].path, Icon: assets["icon.svg"].path,
+		},
+		assets: assets,
+		sets:   make(map[Locale]map[string]*template.Template),
+		langs:  langs,
+	}
+	if p.site.Helpline == "" {
+		p.site.Helpline = "12333"
+	}
+	if p.site.AuthorityEnglish == "" {
+		p.site.AuthorityEnglish = c.Authority
+	}
+	needed := make(map[Key][]string)
+	for _, k := range spoken() {
+		needed[k] = nil // gaps are filled at run time; compare holds the languages against each other
+	}
+	for _, l := range Locales() {
+		if err := p.parse(html, langs[l], needed); err != nil {
+			return nil, fmt.Errorf("templates: %w", err)
+		}
+	}
+	if err := compare(langs, needed); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	// html/template escapes at the first execution; have that behind us, and with it
+	// every misspelt field.
+	for _, l := range Locales() {
+		for _, page := range every() {
+			if err := p.Render(io.Discard, View{Locale: l, Path: "/"}, page); err != nil {
+				return nil, fmt.Errorf("templates: %w", err)
+			}
+		}
+	}
+	return p, nil
+}
+
+// parse reads one language's pages and notes which sentences they say.
+func (p *Pages) parse(html fs.FS, lang lexicon, needed map[Key][]string) error {
+	base, err := template.New("frame").Funcs(lang.funcs()).ParseFS(html, "html/_*.html")
+	if err != nil {
+		return err
+	}
+	if err := collect(base, needed); err != nil {
+		return err
+	}
+	set := make(map[string]*template.Template)
+	for _, page := range every() {
+		name := page.file()
+		t, err := base.Clone()
+		if err != nil {
+			return err
+		}
+		if t, err = t.ParseFS(html, "html/"+name+".html"); err != nil {
+			return err
+		}
+		for _, block := range []string{"title", "main"} {
+			if t.Lookup(block) == nil {
+				return fmt.Errorf("page %s has no %s", name, block)
+			}
+		}
+		if err := collect(t, needed); err != nil {
+			return err
+		}
+		set[name] = t
+	}
+	files, err := fs.Glob(html, "html/[^_]*.html")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if name := strings.TrimSuffix(strings.TrimPrefix(f, "html/"), ".html"); set[name] == nil {
+			return fmt.Errorf("%s belongs to no page", f)
+		}
+	}
+	p.sets[lang.locale] = set
+	return nil
+}
+
+// Render writes the page. It renders into a buffer first: on an error nothing has
+// been written, and the caller can still answer with another page.
+func (p *Pages) Render(w io.Writer, v View, page Page) error {
+	if page == nil {
+		return errors.New("templates: no page")
+	}
+	v.Locale = v.Locale.known()
+	if err := v.check(); err != nil {
+		return fmt.Errorf("rendering %s: %w", page.file(), err)
+	}
+	var b bytes.Buffer
+	if err := p.sets[v.Locale][page.file()].ExecuteTemplate(&b, "frame", frame{v, p.site, page}); err != nil {
+		return fmt.Errorf("rendering %s: %w", page.file(), err)
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
+
+// Say speaks a message outside a page: in the JSON the script shows.
+func (p *Pages) Say(l Locale, m Message) (string, error) { return p.langs[l.known()].say(m) }
+
+// funcs are what templates can call. step, problem, notice and section look at the
+// page's kind, so that the frame shows them and no page can forget to.
+func (l lexicon) funcs() template.FuncMap {
+	return template.FuncMap{
+		"t": l.t, "say": l.say, "when": l.when, "qr": l.qr, "icon": icon,
+		"step": func(p Page) Step {
+			if s, ok := p.(interface{ step() Step }); ok {
+				return s.step()
+			}
+			return Step{}
+		},
+		"problem": func(p Page) Message {
+			if s, ok := p.(interface{ problem() Message }); ok {
+				return s.problem()
+			}
+			return Message{}
+		},
+		"notice": func(p Page) Message {
+			if s, ok := p.(interface{ notice() Message }); ok {
+				return s.notice()
+			}
+			return Message{}
+		},
+		"section": func(p Page) string {
+			if s, ok := p.(interface{ section() string }); ok {
+				return s.section()
+			}
+			return ""
+		},
+	}
+}
+
+// collect notes the sentences a template set says: {{t "key" "gap" value …}} and
+// {{qr text "key"}}. Keys are literal, or nobody could check them.
+func collect(t *template.Template, needed map[Key][]string) error {
+	var errs []error
+	for _, t := range t.Templates() {
+		if t.Tree == nil {
+			continue
+		}
+		commands(reflect.ValueOf(t.Tree.Root), func(c *parse.CommandNode) {
+			id, ok := c.Args[0].(*parse.IdentifierNode)
+			if !ok || id.Ident != "t" && id.Ident != "qr" {
+				return
+			}
+			at, gaps := 1, []string{}
+			if id.Ident == "qr" {
+				at = 2
+			}
+			if len(c.Args) <= at {
+				errs = append(errs, fmt.Errorf("%s: %s says nothing", t.Name(), c))
+				return
+			}
+			key, ok := c.Args[at].(*parse.StringNode)
+			if !ok {
+				errs = append(errs, fmt.Errorf("%s: the key in %s is not literal", t.Name(), c))
+				return
+			}
+			for i := at + 1; i < len(c.Args); i += 2 {
+				gap, ok := c.Args[i].(*parse.StringNode)
+				if !ok {
+					errs = append(errs, fmt.Errorf("%s: a gap's name in %s is not literal", t.Name(), c))
+					return
+				}
+				gaps = append(gaps, gap.Text)
+			}
+			slices.Sort(gaps)
+			needed[Key(key.Text)] = gaps
+		})
+	}
+	return errors.Join(errs...)
+}
+
+// commands visits every command below a node of a parse tree. Walking by
+// reflection costs a millisecond at start and cannot forget a kind of node.
+func commands(v reflect.Value, visit func(*parse.CommandNode)) {
+	switch v.Kind() {
+	case reflect.Interface:
+		commands(v.Elem(), visit)
+	case reflect.Pointer:
+		if v.IsNil() || v.Type() == reflect.TypeFor[*parse.Tree]() {
+			return
+		}
+		if c, ok := v.Interface().(*parse.CommandNode); ok {
+			visit(c)
+		}
+		commands(v.Elem(), visit)
+	case reflect.Slice:
+		for i := range v.Len() {
+			commands(v.Index(i), visit)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				commands(v.Field(i), visit)
+			}
+		}
+	}
+}
