@@ -1,0 +1,163 @@
+package authn
+
+import (
+	"errors"
+
+	"ecardid/audit"
+	"ecardid/authn/recovery"
+	"ecardid/authn/totp"
+	"ecardid/identity"
+	"ecardid/templates"
+)
+
+// codeCounter names the attempt counter of a code of this citizen: a trusted
+// browser has its own, so that whoever knows the password elsewhere cannot shut
+// the owner out.
+func (v *visit) codeCounter(factor identity.Factor) []string {
+	parts := []string{string(factor), v.flow.Citizen.String()}
+	if b := v.flow.State.Browser; !b.IsZero() {
+		parts = append(parts, b.String())
+	}
+	return parts
+}
+
+// totpStep checks six digits. The time step is spent before the flow moves: if
+// the move is lost the citizen types the next code; the other order would let
+// one code answer twice (SECURITY G1, MF2).
+func (s *Service) totpStep(v *visit) error {
+	ctx := v.r.Context()
+	code := v.form.get("code")
+	if !sixDigits(code) {
+		v.flow.State.problem(templates.ProblemCodeFormat)
+		return v.again("code")
+	}
+	g, err := s.guess(v.r, s.Config.Rules.Code, v.codeCounter(identity.FactorTOTP)...)
+	if err != nil {
+		return err
+	}
+	ok := false
+	if g.Allowed {
+		if ok, err = s.spendTOTP(v, code); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return s.wrongCode(v, g, identity.FactorTOTP, &v.flow.State.Codes, templates.ProblemCode, "code")
+	}
+	v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now})
+	if err := v.move(); err != nil {
+		return err
+	}
+	if err := g.right(ctx); err != nil {
+		return err
+	}
+	s.Observer.Observe("totp", "right")
+	to, err := v.advance()
+	if err != nil {
+		return err
+	}
+	return v.redirect(to)
+}
+
+// spendTOTP reports whether code is right now and was not used before, anywhere.
+func (s *Service) spendTOTP(v *visit, code string) (bool, error) {
+	f, err := s.Store.TOTP(v.r.Context(), v.flow.Citizen)
+	if errors.Is(err, identity.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrap(err, "reading a one-time-password factor")
+	}
+	seed, err := totp.SeedOf(f.Seed)
+	if err != nil {
+		return false, wrap(err, "opening a seed")
+	}
+	step, ok := totp.Match(seed, f.Algorithm, code, v.now, f.LastStep)
+	if !ok {
+		return false, nil
+	}
+	err = s.Store.SpendStep(v.r.Context(), v.flow.Citizen, f.ID, step)
+	if errors.Is(err, identity.ErrSpent) || errors.Is(err, identity.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrap(err, "spending a time step")
+	}
+	return true, nil
+}
+
+// wrongCode counts a wrong or throttled code in the flow and shows the step again.
+func (s *Service) wrongCode(v *visit, g *guess, factor identity.Factor, count *int, problem templates.Key, step string) error {
+	*count++
+	reason := "code"
+	v.flow.State.problem(problem)
+	if !g.Allowed {
+		reason = "throttled"
+		v.flow.State.problem(templates.ProblemThrottled, s.waitMinutes())
+	}
+	if err := s.refused(v.r, g, v.flow.Citizen, factor, reason); err != nil {
+		return err
+	}
+	return v.again(step)
+}
+
+// recoveryStep takes one of the codes kept on paper. It raises no level: what
+// follows is to bind a new factor (SECURITY MF4, PW6).
+func (s *Service) recoveryStep(v *visit) error {
+	ctx := v.r.Context()
+	g, err := s.guess(v.r, s.Config.Rules.Code, v.codeCounter(identity.FactorRecovery)...)
+	if err != nil {
+		return err
+	}
+	ok := false
+	if g.Allowed {
+		if ok, err = s.spendRecovery(v, v.form.get("code")); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return s.wrongCode(v, g, identity.FactorRecovery, &v.flow.State.Recoveries, templates.ProblemRecoveryCode, "recovery")
+	}
+	v.prove(identity.Proof{Factor: identity.FactorRecovery, At: v.now})
+	v.flow.State.RecoveryAt, v.flow.State.Recovered = v.now, true
+	if err := v.newSeed(); err != nil {
+		return err
+	}
+	if err := g.right(ctx); err != nil {
+		return err
+	}
+	s.Observer.Observe("recovery", "right")
+	return v.onward()
+}
+
+func (s *Service) spendRecovery(v *visit, typed string) (bool, error) {
+	if len(typed) > maxCode {
+		return false, nil
+	}
+	hash, err := recovery.Stored(s.Codes, recovery.Recovery, v.flow.Citizen[:], typed)
+	if errors.Is(err, recovery.ErrCode) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrap(err, "hashing a recovery code")
+	}
+	e := s.event(v.r, audit.RecoveryUsed, v.flow.Citizen)
+	e.Notify = true
+	err = s.Store.SpendRecovery(v.r.Context(), v.flow.Citizen, hash, e)
+	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrSpent) {
+		return false, nil
+	}
+	return err == nil, wrapIf(err, "spending a recovery code")
+}
+
+func sixDigits(s string) bool {
+	if len(s) != 6 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,281 @@
+package authn
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"ecardid/audit"
+	"ecardid/authn/passkey"
+	"ecardid/identity"
+	"ecardid/templates"
+)
+
+// ceremonyID names a stored ceremony by its challenge. The answer repeats the
+// challenge, so each answer finds the ceremony it belongs to and no other, however
+// many the page has asked for meanwhile.
+func ceremonyID(challenge string) identity.ID {
+	h := sha256.Sum256([]byte("passkey challenge\x00" + challenge))
+	return identity.ID(h[:16])
+}
+
+// flowOwner is what a ceremony of a flow is bound to.
+func flowOwner(flow identity.ID) []byte {
+	h := sha256.Sum256(append([]byte("flow\x00"), flow[:]...))
+	return h[:]
+}
+
+// loginOwner is what a ceremony on the account pages is bound to.
+func loginOwner(login identity.ID) []byte {
+	h := sha256.Sum256(append([]byte("login\x00"), login[:]...))
+	return h[:]
+}
+
+// putCeremony keeps a ceremony for its answer.
+func (s *Service) putCeremony(ctx context.Context, c passkey.Ceremony, owner []byte, citizen identity.ID) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return wrap(err, "encoding a ceremony")
+	}
+	return wrapIf(s.Store.PutCeremony(ctx, Ceremony{
+		ID: ceremonyID(c.Session.Challenge), Purpose: string(c.Purpose), Owner: owner, Citizen: citizen, Data: data, Expires: c.Expires,
+	}), "storing a ceremony")
+}
+
+// takeCeremony takes out the ceremony an answer belongs to: once, whatever the
+// answer is worth (SECURITY WA1). Nothing but the challenge is read here; the
+// passkey room judges the rest.
+func (s *Service) takeCeremony(ctx context.Context, body []byte, purpose passkey.Purpose, owner []byte) (passkey.Ceremony, error) {
+	var answer struct {
+		Response struct {
+			ClientDataJSON string `json:"clientDataJSON"`
+		} `json:"response"`
+	}
+	var client struct {
+		Challenge string `json:"challenge"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return passkey.Ceremony{}, fmt.Errorf("%w: a passkey's answer", errBadRequest)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(answer.Response.ClientDataJSON)
+	if err != nil || json.Unmarshal(raw, &client) != nil || client.Challenge == "" {
+		return passkey.Ceremony{}, fmt.Errorf("%w: a passkey's client data", errBadRequest)
+	}
+	kept, err := s.Store.TakeCeremony(ctx, ceremonyID(client.Challenge), string(purpose), owner, s.Clock.Now())
+	if err != nil {
+		return passkey.Ceremony{}, wrap(err, "taking a ceremony")
+	}
+	var c passkey.Ceremony
+	if err := json.Unmarshal(kept.Data, &c); err != nil {
+		return passkey.Ceremony{}, wrap(err, "decoding a ceremony")
+	}
+	return c, nil
+}
+
+// script is the handler of what the script posts: JSON in, JSON out, and the
+// flow's id in the address. Out of order the page is shown anew.
+func (s *Service) script(kinds []StepKind, do func(v *visit, body []byte) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, err := s.scripted(w, r, kinds, do)
+		switch {
+		case errors.Is(err, errPasskey):
+			s.json(w, http.StatusForbidden, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemPasskey))})
+		case errors.Is(err, errPasskeyMake):
+			s.json(w, http.StatusForbidden, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemPasskeyMake))})
+		case errors.Is(err, errTooMany):
+			s.json(w, http.StatusTooManyRequests, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemThrottled, "minutes", s.waitMinutes()))})
+		case err != nil:
+			s.failJSON(w, r, err)
+		default:
+			s.json(w, http.StatusOK, answer)
+		}
+	})
+}
+
+// What the script shows as a sentence of its own.
+var (
+	errPasskey     = errors.New("the passkey was not accepted")
+	errPasskeyMake = errors.New("the passkey was not made")
+	errTooMany     = errors.New("too many passkey requests from one source")
+)
+
+func (s *Service) scripted(w http.ResponseWriter, r *http.Request, kinds []StepKind, do func(v *visit, body []byte) (any, error)) (any, error) {
+	if err := contentType(r, jsonType); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	id, err := flowParam(r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.open(w, r, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range kinds {
+		if v.step.Kind == k && v.step.Offers(identity.FactorPasskey) {
+			return do(v, body)
+		}
+	}
+	s.Observer.Observe("passkey", "out-of-order")
+	return jsonAnswer{Next: v.path("")}, nil
+}
+
+// passkeyOptions gives the browser a challenge: to anybody before they are known,
+// the same for all (SECURITY WA4); to a known citizen for their own passkeys.
+func (s *Service) passkeyOptions(v *visit, _ []byte) (any, error) {
+	ctx := v.r.Context()
+	ok, err := s.allowed(ctx, Try{Rule: s.Config.Rules.Opening}, "ceremony", sourceKey(s.Source(v.r)))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errTooMany
+	}
+	var options json.RawMessage
+	var c passkey.Ceremony
+	if v.step.Kind == StepIdentify {
+		options, c, err = s.Passkeys.BeginSignIn()
+	} else {
+		var user passkey.User
+		if user, err = v.user(v.flow.Need.Level >= identity.LevelBound && v.means.DeviceKeys > 0); err != nil {
+			return nil, err
+		}
+		options, c, err = s.Passkeys.BeginSecondFactor(user)
+	}
+	if err != nil {
+		return nil, wrap(err, "beginning a passkey ceremony")
+	}
+	return options, s.putCeremony(ctx, c, flowOwner(v.flow.ID), v.flow.Citizen)
+}
+
+// user is the flow's citizen as an authenticator may know them: by masked name.
+func (v *visit) user(deviceKeysOnly bool) (passkey.User, error) {
+	keys := v.keys
+	if keys == nil {
+		var err error
+		if keys, err = v.Store.ListPasskeys(v.r.Context(), v.acc.ID); err != nil {
+			return passkey.User{}, wrap(err, "listing passkeys")
+		}
+	}
+	u := passkey.User{Handle: v.acc.UserHandle, Name: v.acc.MaskedName, DisplayName: v.acc.MaskedName}
+	for _, k := range keys {
+		if !deviceKeysOnly || onDevice(k) {
+			u.Credentials = append(u.Credentials, k.Credential)
+		}
+	}
+	return u, nil
+}
+
+// passkeyFinish judges an assertion. Whatever it is worth, its challenge is spent.
+func (s *Service) passkeyFinish(v *visit, body []byte) (any, error) {
+	ctx := v.r.Context()
+	purpose := passkey.SecondFactor
+	if v.step.Kind == StepIdentify {
+		purpose = passkey.SignIn
+		if err := v.readTrust(); err != nil {
+			return nil, err
+		}
+	}
+	c, err := s.takeCeremony(ctx, body, purpose, flowOwner(v.flow.ID))
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil, s.refusePasskey(v, identity.ID{}, "no such challenge")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var key Passkey
+	var acc Account
+	res, err := s.Passkeys.FinishLogin(ctx, c, bytes.NewReader(body), func(ctx context.Context, id []byte) (passkey.Credential, error) {
+		var err error
+		key, acc, err = s.Store.PasskeyByCredential(ctx, id)
+		return key.Credential, err
+	})
+	if key.ID.IsZero() {
+		acc = Account{}
+	}
+	switch {
+	case errors.Is(err, passkey.ErrCloned):
+		return nil, s.cloned(v, key)
+	case errors.Is(err, passkey.ErrMalformed):
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+	case isRefusal(err):
+		s.Log.InfoContext(ctx, "passkey refused", "cause", err)
+		return nil, s.refusePasskey(v, acc.ID, "assertion")
+	case err != nil:
+		return nil, wrap(err, "finishing a passkey ceremony")
+	}
+	if !res.UserVerified || !acc.State.MaySignIn() || key.Citizen != acc.ID || !v.mine(acc.ID) {
+		return nil, s.refusePasskey(v, acc.ID, "not for this login")
+	}
+	key.Credential = res.Credential
+	used := s.Store.UsePasskey(ctx, key, v.now)
+	if used != nil && !errors.Is(used, identity.ErrSpent) && !errors.Is(used, identity.ErrNotFound) {
+		return nil, wrap(used, "recording a passkey's use")
+	}
+	if res.Verdict != passkey.Accept {
+		// A synced key whose counter went back: odd, no proof. Other factors will do.
+		e := s.event(v.r, audit.PasskeyCloned, acc.ID)
+		e.Actor, e.Notify, e.Reason = audit.BySystem, true, "the counter of a synced passkey went back"
+		e.Detail = map[string]string{"passkey": key.ID.String()}
+		return nil, errors.Join(errPasskey, s.record(ctx, e))
+	}
+	if used != nil {
+		return nil, s.refusePasskey(v, acc.ID, "counter")
+	}
+	p := identity.Proof{
+		Factor: identity.FactorPasskey, At: v.now, Device: key.Device, Verified: true,
+		Hardware: !res.Synced, Synced: res.Synced,
+	}
+	if v.flow.Citizen.IsZero() {
+		if err := s.record(ctx, s.event(v.r, audit.LoginStarted, acc.ID)); err != nil {
+			return nil, err
+		}
+		v.identified(acc, p)
+	} else {
+		v.prove(p)
+	}
+	if err := v.move(); err != nil {
+		return nil, err
+	}
+	s.Observer.Observe("passkey", "right")
+	to, err := v.advance()
+	return jsonAnswer{Next: to}, err
+}
+
+// isRefusal reports whether err is the passkey room's no, and not a fault of ours.
+func isRefusal(err error) bool {
+	var refusal *passkey.Error
+	return errors.As(err, &refusal)
+}
+
+// refusePasskey writes down a no and returns the one sentence for all of them.
+func (s *Service) refusePasskey(v *visit, citizen identity.ID, reason string) error {
+	if err := s.refused(v.r, nil, citizen, identity.FactorPasskey, reason); err != nil {
+		return err
+	}
+	return errPasskey
+}
+
+// cloned ends a key of which there are two (SECURITY WA3).
+func (s *Service) cloned(v *visit, key Passkey) error {
+	e := s.event(v.r, audit.PasskeyCloned, key.Citizen)
+	e.Actor, e.Device, e.Notify = audit.BySystem, key.Device, true
+	e.Reason = "the counter went back"
+	e.Detail = map[string]string{"passkey": key.ID.String()}
+	err := s.Store.DisablePasskey(v.r.Context(), key.Citizen, key.ID, e)
+	if err != nil && !errors.Is(err, identity.ErrNotFound) {
+		return wrap(err, "disabling a copied passkey")
+	}
+	s.Observer.Observe("passkey", "cloned")
+	return errPasskey
+}

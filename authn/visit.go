@@ -1,0 +1,234 @@
+package authn
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"ecardid/identity"
+)
+
+// A visit is one request on its way through its flow.
+type visit struct {
+	*Service
+	w    http.ResponseWriter
+	r    *http.Request
+	now  time.Time
+	form form
+
+	flow  Flow
+	acc   Account   // zero until the citizen is known
+	keys  []Passkey // looked up where the need asks for a key on a device
+	means Means
+	step  Step
+
+	trust trust
+}
+
+// open loads the flow id for this request's browser and asks what it owes.
+func (s *Service) open(w http.ResponseWriter, r *http.Request, id identity.ID) (*visit, error) {
+	v := &visit{Service: s, w: w, r: r, now: s.Clock.Now()}
+	browser := s.Browser(r)
+	if id.IsZero() || len(browser) == 0 {
+		return nil, errExpired
+	}
+	var err error
+	v.flow, err = s.Store.Flow(r.Context(), id, browser, v.now)
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil, errExpired
+	}
+	if err != nil {
+		return nil, wrap(err, "reading a flow")
+	}
+	return v, v.weigh()
+}
+
+// weigh reads the citizen as they are now and asks Next. A citizen who may no
+// longer sign in, or whose epoch has moved on, has no flow any more (SECURITY G6).
+func (v *visit) weigh() error {
+	v.acc, v.keys, v.means = Account{}, nil, Means{}
+	if c := v.flow.Citizen; !c.IsZero() {
+		acc, err := v.Store.Account(v.r.Context(), c)
+		gone := errors.Is(err, identity.ErrNotFound)
+		if err != nil && !gone {
+			return wrap(err, "reading an account")
+		}
+		if gone || !acc.State.MaySignIn() || acc.Epoch != v.flow.Epoch {
+			if err := v.Store.DropFlow(v.r.Context(), v.flow.ID); err != nil {
+				return wrap(err, "dropping a flow")
+			}
+			return errExpired
+		}
+		v.acc = acc
+		v.means = Means{Factors: acc.Factors, Liveness: v.Liveness != nil}
+		if v.flow.Need.Level >= identity.LevelBound {
+			if v.keys, err = v.Store.ListPasskeys(v.r.Context(), c); err != nil {
+				return wrap(err, "listing passkeys")
+			}
+			for _, k := range v.keys {
+				if onDevice(k) {
+					v.means.DeviceKeys++
+				}
+			}
+		}
+	}
+	v.step = Next(v.flow, v.means, v.now)
+	return nil
+}
+
+// onDevice reports whether a passkey lives on one registered device.
+func onDevice(k Passkey) bool { return !k.Device.IsZero() && !k.Credential.BackupEligible() }
+
+// move stores what became of the flow; of two answers one moves it.
+func (v *visit) move() error {
+	err := v.Store.MoveFlow(v.r.Context(), &v.flow, v.now)
+	if errors.Is(err, identity.ErrSpent) {
+		return errMoved
+	}
+	if err != nil {
+		return wrap(err, "moving a flow")
+	}
+	return nil
+}
+
+// advance says where the browser goes after a step: to the next one, or, when
+// nothing is owed any more, back to who asked with a new session.
+func (v *visit) advance() (string, error) {
+	if err := v.weigh(); err != nil {
+		return "", err
+	}
+	if v.step.Kind == StepDone {
+		return v.finish()
+	}
+	return v.path(""), nil
+}
+
+// prove adds a proof in place of an older one of the same key.
+func (v *visit) prove(p identity.Proof) {
+	kept := v.flow.Proofs[:0:0]
+	for _, old := range v.flow.Proofs {
+		if old.Factor != p.Factor || old.Device != p.Device {
+			kept = append(kept, old)
+		}
+	}
+	v.flow.Proofs = append(kept, p)
+	v.flow.State.problem("")
+}
+
+// identified notes who it is, with their first proof.
+func (v *visit) identified(acc Account, p identity.Proof) {
+	v.flow.Citizen, v.flow.Epoch = acc.ID, acc.Epoch
+	v.flow.Proofs = nil
+	v.flow.State.Typed = ""
+	if v.trust.of(acc.ID) {
+		v.flow.State.Browser = v.trust.device.ID
+	}
+	v.prove(p)
+}
+
+// mine reports whether the flow may be answered by this citizen: nobody else's
+// was asked for, and nobody else began it (SECURITY G3, OI4).
+func (v *visit) mine(citizen identity.ID) bool {
+	return (v.flow.Need.Citizen.IsZero() || v.flow.Need.Citizen == citizen) &&
+		(v.flow.Citizen.IsZero() || v.flow.Citizen == citizen)
+}
+
+// path is that of a step's page: "" lets the flow say which.
+func (v *visit) path(step string) string { return flowPath(step, v.flow.ID) }
+
+func flowPath(step string, id identity.ID) string {
+	if step != "" {
+		step = "/" + step
+	}
+	return "/login" + step + "?flow=" + id.String()
+}
+
+func (v *visit) redirect(to string) error {
+	see(v.w, v.r, to)
+	return nil
+}
+
+// see is 303 (SECURITY AZ7: a redirect after credentials never carries them on).
+func see(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// page turns a handler's error into a page.
+func (s *Service) page(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// answers is the handler of a step's form. do runs only when the step is what the
+// flow owes; from anywhere else the browser is shown what it is (SECURITY G4).
+func (s *Service) answers(kind StepKind, factor identity.Factor, do func(v *visit) error) http.Handler {
+	return s.page(func(w http.ResponseWriter, r *http.Request) error {
+		f, err := readForm(w, r)
+		if err != nil {
+			return err
+		}
+		id, err := identity.ParseID(f.get("flow"))
+		if err != nil {
+			return errExpired
+		}
+		v, err := s.open(w, r, id)
+		if err != nil {
+			return err
+		}
+		v.form = f
+		if v.step.Kind != kind || factor != "" && !v.step.Offers(factor) {
+			s.Observer.Observe(string(kind), "out-of-order")
+			if v.step.Kind == StepDone {
+				to, err := v.finish()
+				if err != nil {
+					return err
+				}
+				return v.redirect(to)
+			}
+			return v.redirect(v.path(""))
+		}
+		err = do(v)
+		if errors.Is(err, errMoved) {
+			return s.conflict(w, r, id)
+		}
+		return err
+	})
+}
+
+// conflict is 409 for the answer that came second, with the page of the step the
+// flow is at by now: that is the way on.
+func (s *Service) conflict(w http.ResponseWriter, r *http.Request, id identity.ID) error {
+	v, err := s.open(w, r, id)
+	if err != nil {
+		return err
+	}
+	s.Observer.Observe(string(v.step.Kind), "conflict")
+	if v.step.Kind == StepDone {
+		return errMoved // the first answer is finishing it
+	}
+	return v.show(v.place(""), http.StatusConflict)
+}
+
+// onward moves the flow and sends the browser on.
+func (v *visit) onward() error {
+	if err := v.move(); err != nil {
+		return err
+	}
+	to, err := v.advance()
+	if err != nil {
+		return err
+	}
+	return v.redirect(to)
+}
+
+// again moves the flow with what went wrong and shows a step once more.
+func (v *visit) again(step string) error {
+	if err := v.move(); err != nil {
+		return err
+	}
+	return v.redirect(v.path(step))
+}

@@ -1,0 +1,276 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"ecardid/audit"
+	"ecardid/identity"
+	"ecardid/internal/clock"
+	"ecardid/oauth"
+	"ecardid/oauth/catalogue"
+	"ecardid/oauth/form"
+	"ecardid/oauth/framework"
+	"ecardid/oauth/issue"
+	"ecardid/oauth/respond"
+)
+
+// Paths of the two pages.
+const (
+	Path        = "/authorize"
+	ConsentPath = "/consent"
+)
+
+// Store is what this room needs from storage; the code grant issues the code.
+type Store interface {
+	oauth.Requests
+	oauth.Consents
+	oauth.Journal
+}
+
+// Lives are how long what is granted lasts.
+type Lives struct {
+	Absolute time.Duration // of a family of tokens
+	Consent  time.Duration // zero: until withdrawn
+}
+
+// A Handler serves both pages.
+type Handler struct {
+	Provider  *fosite.Fosite
+	Registry  framework.Registry
+	Store     Store
+	Logins    oauth.Logins
+	Issuer    *issue.Issuer
+	Handles   issue.Handles
+	Forms     oauth.Keyed // tokens in the consent form
+	Catalogue *catalogue.Catalogue
+	Modes     respond.Modes
+	Floor     identity.Level // of every login
+	Lives     Lives
+	Clock     clock.Clock
+	Log       *slog.Logger
+}
+
+// ServeHTTP serves /authorize.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var values url.Values
+	var err error
+	switch r.Method {
+	case http.MethodGet:
+		values, err = form.Query(r, known())
+	case http.MethodPost:
+		values, err = form.Post(w, r, known())
+	default:
+		h.Modes.Method(w, http.MethodGet, http.MethodPost)
+		return
+	}
+	if err != nil {
+		h.fail(w, r, nil, err)
+		return
+	}
+	if ours(values.Get("request_uri")) {
+		if r.Method == http.MethodPost {
+			h.fail(w, r, nil, invalid("A stored request is opened with GET."))
+			return
+		}
+		h.resume(w, r)
+		return
+	}
+	h.begin(w, r, values)
+}
+
+// begin takes a request with its parameters.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, values url.Values) {
+	ctx := r.Context()
+	client, ar, err := h.open(ctx, values)
+	if err != nil {
+		h.fail(w, r, nil, err)
+		return
+	}
+	req, err := h.validate(ctx, values, client, ar, nil, h.Clock.Now())
+	if err != nil {
+		h.fail(w, r, ar, err)
+		return
+	}
+	if r.Method == http.MethodPost {
+		// It came from another site, so without the cookies that say who this is
+		// (SameSite=Lax). They are there again when the browser comes by itself.
+		if err := h.keep(ctx, req, nil, firstUse); err != nil {
+			h.fail(w, r, ar, err)
+			return
+		}
+		redirect(w, back(Path, client.ID, req.handle))
+		return
+	}
+	h.proceed(w, r, req)
+}
+
+// resume takes a stored request up again.
+func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
+	req, ar, err := h.load(r)
+	if err == nil && len(req.stored.Browser) == 0 {
+		if err = h.claim(w, r, req); err == nil {
+			redirect(w, back(Path, req.client.ID, req.handle))
+			return
+		}
+	}
+	if err != nil {
+		h.fail(w, r, ar, err)
+		return
+	}
+	h.proceed(w, r, req)
+}
+
+// proceed decides what is next: the answer, a login, the consent page, an error.
+func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) {
+	login, err := h.current(r)
+	if err != nil {
+		h.fail(w, r, req.ar, err)
+		return
+	}
+	now := h.Clock.Now()
+	stand := h.weigh(req, login, now)
+	consent := false
+	if stand == met {
+		if consent = req.asks(); !consent {
+			err := h.answer(w, r, req, *login, false, now)
+			switch {
+			case err == nil:
+				return
+			case errors.Is(err, identity.ErrConsent):
+				consent = true
+			case errors.Is(err, identity.ErrEnded):
+				stand = nobody // it ended between the reading and the writing
+			default:
+				h.fail(w, r, req.ar, issuing(err))
+				return
+			}
+		}
+	}
+	if req.prompt.none {
+		h.drop(r.Context(), req)
+		h.fail(w, r, req.ar, silent(stand))
+		return
+	}
+	if stand == stranger {
+		again := req.need
+		again.Since = req.created
+		if login.Meets(again, now) {
+			// Somebody did sign in for this request, and it is not who was meant.
+			h.drop(r.Context(), req)
+			h.fail(w, r, req.ar, fosite.ErrLoginRequired.WithHint("Somebody else has signed in."))
+			return
+		}
+		req.need = again
+	}
+	if req.stored == nil {
+		if err := h.keep(r.Context(), req, mark(w, r), requestLife); err != nil {
+			h.fail(w, r, req.ar, err)
+			return
+		}
+	}
+	if consent {
+		redirect(w, back(ConsentPath, req.client.ID, req.handle))
+		return
+	}
+	respond.NoStore(w.Header())
+	r = r.WithContext(oauth.WithUILocales(r.Context(), req.locales))
+	h.Logins.Raise(w, r, req.need, back(Path, req.client.ID, req.handle))
+}
+
+// current is the browser's login, nil when there is none.
+func (h *Handler) current(r *http.Request) (*identity.Login, error) {
+	login, err := h.Logins.Current(r)
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fosite.ErrServerError.WithWrap(err)
+	}
+	return &login, nil
+}
+
+func (h *Handler) weigh(req *request, login *identity.Login, now time.Time) standing {
+	subject := ""
+	if login != nil && req.wanted != "" {
+		subject = h.Issuer.Subjects.Subject(req.client.Client, login.Citizen)
+	}
+	return weigh(login, req.need, subject, req.wanted, now)
+}
+
+// silent is what prompt=none is told (OpenID Connect Core §3.1.2.6). Who is
+// logged in cannot be read off it (SECURITY OI2).
+func silent(s standing) error {
+	switch s {
+	case met:
+		return fosite.ErrConsentRequired
+	case low:
+		return fosite.ErrInteractionRequired
+	}
+	return fosite.ErrLoginRequired
+}
+
+// asks reports whether consent is asked for whatever was agreed to before: the
+// application wants it so, or it cannot be told from another that listens at the
+// same place (SECURITY CN1, RFC 8252 §8.6).
+func (req *request) asks() bool {
+	return req.prompt.consent || req.unverifiable()
+}
+
+func (req *request) unverifiable() bool {
+	return req.client.Public() && !strings.HasPrefix(req.client.Redirect, "https://")
+}
+
+// answer issues the code and redirects. When it returns an error nothing was
+// written and nothing issued.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, login identity.Login, consent bool, now time.Time) error {
+	n := oauth.NewCode{
+		Grant:      h.grant(req, login, now),
+		Challenge:  req.challenge,
+		Consent:    consent,
+		FirstParty: req.client.FirstParty && !req.asks(),
+	}
+	if req.stored != nil {
+		n.Interaction = req.stored.Handle
+	}
+	if consent {
+		if h.Lives.Consent > 0 {
+			n.ConsentExpires = now.Add(h.Lives.Consent)
+		}
+		n.Event = audit.Event{
+			Kind: audit.ConsentGiven, At: now, Actor: audit.ByCitizen, Citizen: login.Citizen, Login: login.ID,
+			Client: req.client.ID, Detail: map[string]string{"scope": strings.Join(req.scope, " ")}, Notify: true,
+		}
+	}
+	ctx := context.WithoutCancel(r.Context()) // once begun, the statement and its answer belong together
+	resp, err := h.Provider.NewAuthorizeResponse(ctx, req.ar, &framework.Session{New: &n})
+	if err != nil {
+		return err
+	}
+	h.Modes.WriteAuthorizeResponse(respond.WithRequest(r), w, req.ar, resp)
+	return nil
+}
+
+// issuing turns what IssueCode says into something to answer.
+func issuing(err error) error {
+	if errors.Is(err, identity.ErrSpent) {
+		return &fault{oauth.FaultAnswered, http.StatusBadRequest, errAnswered}
+	}
+	if errors.As(err, new(*fosite.RFC6749Error)) {
+		return err
+	}
+	return fosite.ErrServerError.WithWrap(err)
+}
+
+func redirect(w http.ResponseWriter, to string) {
+	respond.NoStore(w.Header())
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}

@@ -1,0 +1,134 @@
+package authorize
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"ecardid/identity"
+	"ecardid/oauth"
+	"ecardid/oauth/form"
+	"ecardid/oauth/issue"
+)
+
+const (
+	handlePrefix = "urn:ietf:params:oauth:request_uri:" // RFC 9126 §2.2
+
+	requestLife = 15 * time.Minute // a login with every factor takes less (SECURITY DS3)
+	firstUse    = time.Minute      // for a handle that no browser has brought yet
+
+	kindAuthorize = "authorize"
+	kindPushed    = "par"
+)
+
+// transaction names a stored request for identity.Need.Txn: a liveness verdict
+// given for it counts for it alone.
+func transaction(handle []byte) string { return base64.RawURLEncoding.EncodeToString(handle) }
+
+// back is where the browser comes back to.
+func back(path, clientID, handle string) string {
+	return path + "?" + url.Values{"client_id": {clientID}, "request_uri": {handlePrefix + handle}}.Encode()
+}
+
+// ours reports whether request_uri names a request stored here.
+func ours(requestURI string) bool { return strings.HasPrefix(requestURI, handlePrefix) }
+
+var (
+	errExpired  = errors.New("request unknown, expired or of another browser")
+	errAnswered = errors.New("request answered before")
+)
+
+func expired() error { return &fault{oauth.FaultExpired, http.StatusBadRequest, errExpired} }
+
+// keep stores a request, for this browser or, with a nil mark, for the first one
+// that brings the handle.
+func (h *Handler) keep(ctx context.Context, req *request, browser []byte, life time.Duration) error {
+	handle := h.Handles.New(issue.Request)
+	stored := oauth.StoredRequest{
+		Handle: handle.Hash(), Kind: kindAuthorize, ClientID: req.client.ID, Params: req.values.Encode(),
+		Browser: browser, Created: req.created, Expires: h.Clock.Now().Add(life),
+	}
+	if req.stored != nil {
+		stored.Kind = req.stored.Kind
+	}
+	err := h.Store.StoreRequest(ctx, stored)
+	switch {
+	case errors.Is(err, identity.ErrConflict): // strangers have filled the store
+		return fosite.ErrTemporarilyUnavailable.WithWrap(err)
+	case err != nil:
+		return fosite.ErrServerError.WithWrap(err)
+	}
+	req.stored, req.handle = &stored, handle.Reveal()
+	req.need.Txn = transaction(stored.Handle)
+	return nil
+}
+
+// load reads the stored request that the URL names, if it is of this browser. The
+// request it returns has an ar even beside an error that may be sent there.
+func (h *Handler) load(r *http.Request) (*request, *fosite.AuthorizeRequest, error) {
+	front, err := form.Query(r, form.Known{"client_id", "request_uri"})
+	if err != nil {
+		return nil, nil, err
+	}
+	handle, _ := strings.CutPrefix(front.Get("request_uri"), handlePrefix)
+	hash, ok := h.Handles.Hash(issue.Request, handle)
+	if !ok {
+		return nil, nil, expired()
+	}
+	ctx, now := r.Context(), h.Clock.Now()
+	stored, err := h.Store.Request(ctx, hash, front.Get("client_id"), now)
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return nil, nil, expired()
+	case err != nil:
+		return nil, nil, fosite.ErrServerError.WithWrap(err)
+	case stored.Kind != kindAuthorize && stored.Kind != kindPushed:
+		return nil, nil, expired()
+	case len(stored.Browser) > 0 && !sameBrowser(r, stored.Browser):
+		return nil, nil, expired()
+	}
+	values, err := form.Parse(stored.Params, known())
+	if err != nil {
+		return nil, nil, fosite.ErrServerError.WithWrap(err)
+	}
+	client, ar, err := h.open(ctx, values)
+	if err != nil {
+		return nil, nil, err
+	}
+	req, err := h.validate(ctx, values, client, ar, &stored, stored.Created)
+	if err != nil {
+		return nil, ar, err
+	}
+	req.handle = handle
+	return req, ar, nil
+}
+
+// claim binds a request that no browser has had yet to this one. The old handle
+// is gone with it: of two browsers that bring it, one goes on.
+func (h *Handler) claim(w http.ResponseWriter, r *http.Request, req *request) error {
+	err := h.Store.DropRequest(r.Context(), req.stored.Handle)
+	switch {
+	case errors.Is(err, identity.ErrSpent):
+		return expired()
+	case err != nil:
+		return fosite.ErrServerError.WithWrap(err)
+	}
+	return h.keep(r.Context(), req, mark(w, r), requestLife)
+}
+
+// drop ends a stored request that is answered with an error. It would expire by
+// itself; an error here changes nothing about the answer.
+func (h *Handler) drop(ctx context.Context, req *request) {
+	if req.stored == nil {
+		return
+	}
+	if err := h.Store.DropRequest(ctx, req.stored.Handle); err != nil && !errors.Is(err, identity.ErrSpent) {
+		h.Log.ErrorContext(ctx, "stored request not dropped", "error", err)
+	}
+}

@@ -1,0 +1,121 @@
+package form
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxBody   = 64 << 10 // SECURITY DS1
+	maxParams = 100
+	maxValue  = 16 << 10 // the longest JWT we would read
+)
+
+// An Error says what is wrong with the parameters, in words that may be sent
+// back: they are ours and hold nothing of what was sent.
+type Error struct{ Problem string }
+
+func (e *Error) Error() string { return e.Problem }
+
+func problem(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
+
+// Known are the parameters an endpoint understands.
+type Known []string
+
+// Post reads the body of a POST. Known parameters in the URL are refused: what
+// belongs in a body is kept out of logs and histories by that (SECURITY G8).
+func Post(w http.ResponseWriter, r *http.Request, known Known) (url.Values, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) != 1 {
+		return nil, problem("The content type must be application/x-www-form-urlencoded.")
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return nil, problem("The character set must be UTF-8.")
+	}
+	inURL, err := Parse(r.URL.RawQuery, known)
+	if err != nil {
+		return nil, err
+	}
+	for name := range inURL {
+		return nil, problem("The parameter %s belongs in the body and not in the URL.", name)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			return nil, problem("The body is longer than 64 kB.")
+		}
+		return nil, problem("The body could not be read.")
+	}
+	return Parse(string(body), known)
+}
+
+// Query reads the parameters of a GET.
+func Query(r *http.Request, known Known) (url.Values, error) { return Parse(r.URL.RawQuery, known) }
+
+// Parse reads a form. What failed to parse returns nothing.
+func Parse(encoded string, known Known) (url.Values, error) {
+	if len(encoded) > maxBody {
+		return nil, problem("The parameters are longer than 64 kB.")
+	}
+	values := url.Values{}
+	if encoded == "" {
+		return values, nil
+	}
+	if strings.Count(encoded, "&") >= maxParams {
+		return nil, problem("There are more than %d parameters.", maxParams)
+	}
+	var seen []string
+	for pair := range strings.SplitSeq(encoded, "&") {
+		if pair == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, err := unescape(rawName)
+		if err != nil {
+			return nil, err
+		}
+		value, err := unescape(rawValue)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(known, name) {
+			continue
+		}
+		// An empty one counts: two spellings of absence are still two.
+		if slices.Contains(seen, name) {
+			return nil, problem("The parameter %s is there twice.", name)
+		}
+		seen = append(seen, name)
+		switch {
+		case len(value) > maxValue:
+			return nil, problem("The parameter %s is too long.", name)
+		case strings.ContainsRune(value, 0):
+			return nil, problem("The parameter %s has a null character.", name)
+		case value != "":
+			values.Set(name, value)
+		}
+	}
+	return values, nil
+}
+
+func unescape(s string) (string, error) {
+	// A semicolon separates parameters for some readers and not for others.
+	if strings.Contains(s, ";") {
+		return "", problem("A semicolon must be written %%3B.")
+	}
+	text, err := url.QueryUnescape(s)
+	if err != nil {
+		return "", problem("The parameters are not form-encoded.")
+	}
+	if !utf8.ValidString(text) {
+		return "", problem("The parameters are not UTF-8.")
+	}
+	return text, nil
+}

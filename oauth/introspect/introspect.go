@@ -1,0 +1,182 @@
+package introspect
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"ecardid/identity"
+	"ecardid/internal/clock"
+	"ecardid/internal/jose"
+	"ecardid/oauth"
+	"ecardid/oauth/catalogue"
+	"ecardid/oauth/clientauth"
+	"ecardid/oauth/form"
+	"ecardid/oauth/framework"
+	"ecardid/oauth/issue"
+	"ecardid/oauth/respond"
+)
+
+// A Handler serves the endpoint.
+type Handler struct {
+	Provider  *fosite.Fosite
+	Registry  framework.Registry
+	Tokens    oauth.Tokens
+	Issuer    *issue.Issuer
+	Handles   issue.Handles
+	Catalogue *catalogue.Catalogue
+	Respond   respond.Writer
+	Clock     clock.Clock
+}
+
+// An Answer is RFC 7662 §2.2. Everything but Active is absent when it is false.
+type Answer struct {
+	Active       bool             `json:"active"`
+	Scope        string           `json:"scope,omitempty"`
+	ClientID     string           `json:"client_id,omitempty"`
+	TokenType    string           `json:"token_type,omitempty"`
+	Issuer       string           `json:"iss,omitempty"`
+	Subject      string           `json:"sub,omitempty"`
+	Audience     jose.Audience    `json:"aud,omitzero"`
+	Expires      jose.NumericDate `json:"exp,omitzero"`
+	IssuedAt     jose.NumericDate `json:"iat,omitzero"`
+	ID           string           `json:"jti,omitempty"`
+	AuthTime     jose.NumericDate `json:"auth_time,omitzero"` // RFC 9470 §6.2
+	ACR          string           `json:"acr,omitempty"`
+	AMR          []string         `json:"amr,omitempty"`
+	Confirmation *oauth.Binding   `json:"cnf,omitempty"`
+}
+
+func known() form.Known {
+	return append(form.Known{"token", "token_type_hint"}, clientauth.Params()...)
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		h.Respond.Method(w, http.MethodPost)
+		return
+	}
+	answer, err := h.answer(w, r)
+	if err == nil {
+		err = respond.JSON(w, http.StatusOK, answer)
+	}
+	if err != nil {
+		h.Respond.ClientError(w, r, err)
+	}
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (Answer, error) {
+	values, err := form.Post(w, r, known())
+	if err != nil {
+		return Answer{}, err
+	}
+	ctx := r.Context()
+	authenticated, err := h.Provider.AuthenticateClient(ctx, r, values)
+	if err != nil {
+		return Answer{}, err
+	}
+	asker, ok := authenticated.(framework.Client)
+	if !ok || asker.Public() {
+		return Answer{}, fosite.ErrInvalidClient.WithHint("Introspection is for clients with credentials.")
+	}
+	token := values.Get("token")
+	switch {
+	case token == "":
+		return Answer{}, fosite.ErrInvalidRequest.WithHint("The parameter token is missing.")
+	case len(asker.Resources) == 0:
+		return Answer{}, nil
+	}
+	found, err := h.find(ctx, token, h.Clock.Now())
+	switch {
+	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded), errors.Is(err, issue.ErrToken):
+		return Answer{}, nil
+	case err != nil:
+		return Answer{}, fosite.ErrServerError.WithWrap(err)
+	}
+	return h.part(found, asker.Resources), nil
+}
+
+// find reads either form of an access token that is alive.
+func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer, error) {
+	if !issue.IsJWT(token) {
+		hash, ok := h.Handles.Hash(issue.Access, token)
+		if !ok {
+			return Answer{}, identity.ErrNotFound
+		}
+		info, err := h.Tokens.Token(ctx, hash, now)
+		if err != nil {
+			return Answer{}, err
+		}
+		client, err := h.Registry.Client(ctx, info.Grant.ClientID)
+		if err != nil {
+			return Answer{}, err
+		}
+		a := h.of(client, info.Grant, info.Scope, info.Resource)
+		a.Expires, a.IssuedAt = jose.Date(info.Expires), jose.Date(info.Issued)
+		a.bind(info.Binding)
+		return a, nil
+	}
+	claims, err := h.Issuer.ReadAccess(token, now)
+	if err != nil {
+		return Answer{}, err
+	}
+	client, err := h.Registry.Client(ctx, claims.ClientID)
+	if err != nil {
+		return Answer{}, err
+	}
+	var g oauth.Grant
+	if !claims.Grant.IsZero() {
+		if g, err = h.Tokens.LiveGrant(ctx, claims.Grant, now); err != nil {
+			return Answer{}, err
+		}
+		if g.ClientID != claims.ClientID {
+			return Answer{}, identity.ErrNotFound
+		}
+	}
+	a := h.of(client, g, strings.Fields(claims.Scope), claims.Audience.Values())
+	a.Subject = claims.Subject
+	a.Expires, a.IssuedAt, a.ID = claims.Expires, claims.IssuedAt, claims.ID
+	if claims.Confirmation != nil {
+		a.bind(*claims.Confirmation)
+	}
+	return a, nil
+}
+
+func (h *Handler) of(client *oauth.Client, g oauth.Grant, scope, audience []string) Answer {
+	a := Answer{
+		Active: true, ClientID: client.ID, TokenType: "Bearer", Issuer: h.Issuer.Name,
+		Scope: strings.Join(client.Within(scope), " "), Audience: jose.To(audience...),
+	}
+	if !g.ID.IsZero() {
+		a.Subject = h.Issuer.Subjects.Subject(client, g.Citizen)
+		a.AuthTime, a.ACR, a.AMR = jose.Date(g.AuthTime), g.ACR, g.AMR
+	}
+	return a
+}
+
+func (a *Answer) bind(b oauth.Binding) {
+	if b == (oauth.Binding{}) {
+		return
+	}
+	a.Confirmation = &b
+	if b.JKT != "" {
+		a.TokenType = "DPoP"
+	}
+}
+
+// part cuts the answer down to what is meant for one of resources, or to nothing.
+func (h *Handler) part(a Answer, resources []string) Answer {
+	audience := slices.DeleteFunc(a.Audience.Values(), func(aud string) bool { return !slices.Contains(resources, aud) })
+	scope := h.Catalogue.For(strings.Fields(a.Scope), audience)
+	if len(scope) == 0 {
+		return Answer{}
+	}
+	a.Audience, a.Scope = jose.To(audience...), strings.Join(scope, " ")
+	return a
+}

@@ -1,0 +1,264 @@
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"ecardid/audit"
+	"ecardid/identity"
+)
+
+// This file is all that the protocol asks of whoever remembers: by operation,
+// not by row (DESIGN D2). The rules of authn/store.go hold here too: time is
+// passed in, once is one conditional write, an event is written with its act.
+//
+// A grant is dead when any of these is true, and each statement that would use
+// it finds out by itself (DESIGN D3): revoked, past its end, its login ended or,
+// unless Offline, past its limits, its epoch not the citizen's, the citizen not
+// normal, its client suspended.
+
+// A Grant is what a citizen allowed one client: code, PKCE, OpenID Connect
+// context and token family at once.
+type Grant struct {
+	ID          identity.ID
+	ClientID    string
+	Citizen     identity.ID
+	Login       identity.ID
+	Scope       []string
+	Resource    []string // audiences of its access tokens
+	RedirectURI string   // as sent in the authorization request
+	Nonce       string
+	ACR         string
+	AMR         []string
+	AuthTime    time.Time
+	Offline     bool // offline_access: lives on when the login has run out (not when it is ended)
+	Opaque      bool // its access tokens are opaque: decided once, when the code is issued
+	Created     time.Time
+	Expires     time.Time // absolute end of the family
+	Binding     Binding
+}
+
+// A Binding names the key the tokens are bound to; empty for bearer tokens.
+type Binding struct {
+	JKT string `json:"jkt,omitempty"`      // RFC 9449 §6.1
+	X5T string `json:"x5t#S256,omitempty"` // RFC 8705 §3.1
+}
+
+// A NewCode is a grant about to be issued with its code.
+type NewCode struct {
+	Grant       Grant
+	Code        []byte // SHA-256
+	CodeExpires time.Time
+	Challenge   string // PKCE S256; empty only where the profile allows it
+	CodeJKT     string
+	// Interaction, unless empty, is deleted by the same statement; if it is gone
+	// already the answer is identity.ErrSpent and nothing is issued.
+	Interaction []byte
+	// Consent: store these scopes as agreed to. When false, every scope of the
+	// grant must have been agreed to before (identity.ErrConsent otherwise),
+	// unless FirstParty.
+	Consent        bool
+	ConsentExpires time.Time
+	FirstParty     bool
+	Event          audit.Event // written only with Consent
+}
+
+// A Redemption is a code at the token endpoint. All of it must match before
+// anything is changed (SECURITY CO2).
+type Redemption struct {
+	Code        []byte // SHA-256
+	ClientID    string
+	RedirectURI string
+	Challenge   string // S256 of the verifier sent; empty when none was
+	JKT         string
+	Binding     Binding
+	Refresh     []byte // SHA-256 of the refresh token to issue; nil for none
+	RefreshIdle time.Time
+	Access      NewAccess
+	Now         time.Time
+}
+
+// A NewAccess is an opaque access token to be stored if the grant turns out to be
+// Opaque: the statement that finds out stores it, so it is prepared beforehand
+// and thrown away when the token is to be a JWT.
+type NewAccess struct {
+	Token []byte // SHA-256
+	// Scope narrows the token (RFC 6749 §6); nil is the grant's own. What the
+	// grant does not hold is identity.ErrScope, and nothing is changed.
+	Scope []string
+	// Without takes scopes away that a refresh does not carry on.
+	Without []string
+	// Resource is the token's audience; nil is the grant's own.
+	Resource []string
+	Expires  time.Time
+	Binding  Binding
+}
+
+// A Refreshing is a refresh token at the token endpoint.
+type Refreshing struct {
+	Token    []byte // SHA-256
+	ClientID string
+	JKT      string // of the proof sent; compared when the family is bound
+	// Next replaces the token (rotation); nil keeps it.
+	Next        []byte
+	RefreshIdle time.Time
+	// Grace: the token before the last rotation is accepted again within it.
+	Grace  time.Duration
+	Access NewAccess
+	Now    time.Time
+}
+
+// Codes issues and redeems. Each method is one round trip on PostgreSQL when all
+// goes well.
+type Codes interface {
+	// IssueCode stores the grant. identity.ErrEnded when the login is dead or has no right
+	// to it any more, identity.ErrConsent, identity.ErrSpent (see NewCode).
+	IssueCode(ctx context.Context, n NewCode) error
+	// Redeem spends the code and returns its grant. A code that is unknown,
+	// expired, dead or not matched in every part is identity.ErrNotFound and stays as it was.
+	// A spent code that matches in every part is identity.ErrSpent and the grant
+	// is revoked (RFC 6749 §4.1.2); one that does not match revokes nothing.
+	Redeem(ctx context.Context, r Redemption) (Grant, error)
+}
+
+// Refreshes refreshes.
+type Refreshes interface {
+	// Refresh returns the grant of a live refresh token of this client and, as
+	// asked, rotates it. A token rotated away longer ago than Grace is
+	// identity.ErrSpent and revokes the family (RFC 9700 §4.14). Others: ErrNotFound.
+	Refresh(ctx context.Context, r Refreshing) (Grant, error)
+}
+
+// A TokenInfo is an opaque access token that is alive.
+type TokenInfo struct {
+	Grant    Grant
+	Scope    []string
+	Resource []string
+	Issued   time.Time
+	Expires  time.Time
+	Binding  Binding
+}
+
+// A Person is what userinfo may speak of, unsealed only for the asked claims.
+type Person struct {
+	Citizen identity.ID
+	Claims  map[string]any // by claim name
+	Updated time.Time
+}
+
+// Tokens answers about access tokens. One read each.
+type Tokens interface {
+	// Token returns a live opaque access token.
+	Token(ctx context.Context, token []byte, now time.Time) (TokenInfo, error)
+	// LiveGrant returns the grant behind a JWT access token (claim gid) if it is alive.
+	LiveGrant(ctx context.Context, grant identity.ID, now time.Time) (Grant, error)
+	// UserInfo returns the token as Token does (or, when token is nil, the grant as
+	// LiveGrant does) together with the sealed claims of its citizen that `claims`
+	// names, unsealed.
+	UserInfo(ctx context.Context, token []byte, grant identity.ID, claims []string, now time.Time) (TokenInfo, Person, error)
+}
+
+// Revocations ends grants.
+type Revocations interface {
+	// RevokeToken ends the family of a refresh token, or the one access token, of this
+	// client. Unknown tokens are nil (RFC 7009 §2.2); the change is durable when it
+	// returns.
+	RevokeToken(ctx context.Context, token []byte, clientID string, now time.Time, e audit.Event) error
+	// RevokeGrant ends one grant of this client, for a JWT access token.
+	RevokeGrant(ctx context.Context, grant identity.ID, clientID string, now time.Time, e audit.Event) error
+}
+
+// A StoredRequest is an authorization request that waits for its citizen. Only what
+// is stored counts; nothing on the front channel beside client_id and request_uri
+// is read again (RFC 9126 §4).
+type StoredRequest struct {
+	Handle   []byte // SHA-256 of the handle in request_uri
+	Kind     string // "authorize"; "par" and others come with the rest of the protocol
+	ClientID string
+	Params   string // canonical form encoding, without client credentials; sealed at rest
+	Browser  []byte // SHA-256 of the browser's request cookie; nil for par before its first use
+	Created  time.Time
+	Expires  time.Time
+}
+
+// Requests keeps them.
+type Requests interface {
+	StoreRequest(ctx context.Context, r StoredRequest) error
+	// Request returns the request of this client if it is alive.
+	Request(ctx context.Context, handle []byte, clientID string, now time.Time) (StoredRequest, error)
+	// DropRequest deletes it; ErrSpent when it is gone: one answer counts.
+	DropRequest(ctx context.Context, handle []byte) error
+}
+
+// A Consent is one scope a citizen agreed to give one client.
+type Consent struct {
+	ClientID string
+	Scope    string
+	Given    time.Time
+	Expires  time.Time // zero: until withdrawn
+}
+
+// Consents keeps them.
+type Consents interface {
+	Consents(ctx context.Context, citizen identity.ID, clientID string, now time.Time) ([]Consent, error)
+	AllConsents(ctx context.Context, citizen identity.ID, now time.Time) ([]Consent, error)
+	// WithdrawConsent deletes all consents for the client and revokes its grants, unredeemed
+	// codes included, in one transaction.
+	WithdrawConsent(ctx context.Context, citizen identity.ID, clientID string, now time.Time, e audit.Event) error
+}
+
+// Clients keeps registrations. They are few and read into memory as a whole.
+type Clients interface {
+	// AllClients returns every client and a version that rises with each change.
+	AllClients(ctx context.Context) ([]Client, int64, error)
+	// ApplyClient inserts or replaces.
+	ApplyClient(ctx context.Context, c Client, e audit.Event) error
+	// SuspendClient sets the state; its grants are dead at once and stay dead when
+	// it is made live again (they are revoked in the same transaction).
+	SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error
+}
+
+// A StoredKey is a signing key with its private half sealed by storage.
+type StoredKey struct {
+	KID       string
+	Alg       string
+	State     string // next, active, retired
+	Private   []byte // PKCS#8; storage seals it
+	Created   time.Time
+	Activated time.Time
+	Retired   time.Time
+}
+
+// Keys keeps signing keys.
+type Keys interface {
+	SigningKeys(ctx context.Context) ([]StoredKey, error)
+	// ChangeKeys carries out one round of the rotation plan under a lock: plan is called with the
+	// keys as they are and returns the keys as they are to be. Of two replicas
+	// that rotate at once, the second sees what the first did.
+	ChangeKeys(ctx context.Context, plan func([]StoredKey) ([]StoredKey, error), e audit.Event) error
+}
+
+// Replay remembers values that may be used once (assertion and proof ids).
+type Replay interface {
+	// Remember records key until expires; identity.ErrSpent when it is known.
+	Remember(ctx context.Context, key []byte, expires, now time.Time) error
+}
+
+// Journal records what changed nothing, such as a refusal.
+type Journal interface {
+	Record(ctx context.Context, e audit.Event) error
+}
+
+// Store is everything together, for whoever wires the rooms.
+type Store interface {
+	Codes
+	Refreshes
+	Tokens
+	Revocations
+	Requests
+	Consents
+	Clients
+	Keys
+	Replay
+	Journal
+}

@@ -1,0 +1,47 @@
+package token
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ory/fosite"
+
+	"ecardid/oauth"
+	"ecardid/oauth/catalogue"
+)
+
+// ClientCredentials is the client credentials grant (RFC 6749 §4.4). Its tokens
+// are JWTs of five minutes, speak of no citizen, and cost no statement; the scopes
+// are those the catalogue marks for clients themselves, because what needs a
+// citizen's login cannot be had without one.
+type ClientCredentials struct {
+	Catalogue *catalogue.Catalogue
+	Issuer    string
+}
+
+var _ Grant = (*ClientCredentials)(nil)
+
+// Type implements Grant.
+func (*ClientCredentials) Type() string { return oauth.GrantClientCredentials }
+
+// Prove implements Grant.
+func (m *ClientCredentials) Prove(_ context.Context, req Request) (Answer, error) {
+	if req.Client.Public() { // admission refuses it as well
+		return Answer{}, fosite.ErrUnauthorizedClient.WithHint("A client without credentials has none to use.")
+	}
+	scope, err := requested(req.Form)
+	if err != nil {
+		return Answer{}, err
+	}
+	own := m.Catalogue.Machine(req.Client.Scopes())
+	if scope == nil {
+		scope = own // RFC 6749 §3.3: a default
+	}
+	if more := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return slices.Contains(own, s) }); len(more) > 0 {
+		return Answer{}, beyond(more)
+	}
+	if len(scope) == 0 {
+		return Answer{}, fosite.ErrInvalidScope.WithHint("There is no scope this client may have for itself.")
+	}
+	return Answer{Scope: scope, Audience: m.Catalogue.Audience(m.Issuer, scope)}, nil
+}

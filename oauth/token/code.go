@@ -1,0 +1,163 @@
+package token
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"ecardid/audit"
+	"ecardid/identity"
+	"ecardid/internal/clock"
+	"ecardid/internal/secret"
+	"ecardid/oauth"
+	"ecardid/oauth/catalogue"
+	"ecardid/oauth/framework"
+	"ecardid/oauth/issue"
+)
+
+// CodeStore is what the code grant needs from storage.
+type CodeStore interface {
+	oauth.Codes
+	oauth.Journal
+}
+
+// Code is the authorization code grant (RFC 6749 §4.1) with PKCE (RFC 7636) and
+// OpenID Connect: it issues codes at the authorization endpoint and redeems them
+// at the token endpoint.
+type Code struct {
+	Store       CodeStore
+	Handles     issue.Handles
+	Catalogue   *catalogue.Catalogue
+	RefreshIdle time.Duration
+	Clock       clock.Clock
+	Log         *slog.Logger
+}
+
+var (
+	_ Grant                           = (*Code)(nil)
+	_ fosite.AuthorizeEndpointHandler = (*Code)(nil)
+)
+
+// HandleAuthorizeEndpointRequest implements fosite.AuthorizeEndpointHandler: one
+// statement issues the code, or the errors of oauth.Codes come back as they are.
+func (c *Code) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosite.AuthorizeRequester, resp fosite.AuthorizeResponder) error {
+	if !ar.GetResponseTypes().ExactOne("code") {
+		return nil
+	}
+	session, ok := ar.GetSession().(*framework.Session)
+	if !ok || session.New == nil {
+		return fosite.ErrServerError
+	}
+	code := c.Handles.New(issue.Code)
+	n := *session.New
+	n.Code = code.Hash()
+	n.CodeExpires = n.Grant.Created.Add(issue.CodeLife)
+	if err := c.Store.IssueCode(ctx, n); err != nil {
+		return err
+	}
+	resp.AddParameter("code", code.Reveal())
+	ar.SetResponseTypeHandled("code")
+	return nil
+}
+
+// Type implements Grant.
+func (*Code) Type() string { return oauth.GrantCode }
+
+// Prove implements Grant. Everything that binds the code is compared inside the
+// statement that spends it: what does not fit spends nothing (SECURITY CO2).
+func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
+	hash, ok := c.Handles.Hash(issue.Code, req.Form.Get("code"))
+	if !ok {
+		if req.Form.Get("code") == "" {
+			return Answer{}, fosite.ErrInvalidRequest.WithHint("The parameter code is missing.")
+		}
+		return Answer{}, badCode(errors.New("not a code of ours"))
+	}
+	verifier := req.Form.Get("code_verifier")
+	if verifier == "" && PKCE(req.Client) {
+		return Answer{}, badCode(errors.New("no code_verifier"))
+	}
+	challenge := ""
+	if verifier != "" {
+		if challenge, ok = Challenge(verifier); !ok {
+			return Answer{}, badCode(errors.New("malformed code_verifier"))
+		}
+	}
+	access := c.Handles.New(issue.Access)
+	redemption := oauth.Redemption{
+		Code: hash, ClientID: req.Client.ID, RedirectURI: req.Form.Get("redirect_uri"), Challenge: challenge,
+		JKT: req.Binding.JKT, Binding: req.Binding, Now: req.Now,
+		Access: oauth.NewAccess{Token: access.Hash(), Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding},
+	}
+	var refresh secret.Value
+	if req.Client.MayUse(oauth.GrantRefresh) {
+		refresh = c.Handles.New(issue.Refresh)
+		redemption.Refresh, redemption.RefreshIdle = refresh.Hash(), req.Now.Add(c.RefreshIdle)
+	}
+	g, err := c.Store.Redeem(ctx, redemption)
+	switch {
+	case errors.Is(err, identity.ErrSpent):
+		replayed(ctx, c.Store, c.Log, req, "code")
+		return Answer{}, badCode(err)
+	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
+		return Answer{}, badCode(err)
+	case err != nil:
+		return Answer{}, fosite.ErrServerError.WithWrap(err)
+	}
+	answer := Answer{Grant: g, Scope: g.Scope, Audience: g.Resource, Nonce: g.Nonce}
+	if g.Opaque {
+		answer.Access = access
+	}
+	if len(c.Catalogue.Carried(g.Scope)) > 0 {
+		// Otherwise the stored hash is of a secret nobody was told.
+		answer.Refresh = refresh
+	}
+	return answer, nil
+}
+
+func badCode(cause error) error {
+	return fosite.ErrInvalidGrant.WithHint("The code is unknown, expired, used, or does not fit this request.").WithWrap(cause)
+}
+
+// replayed notes that something spent came back and its family was ended.
+func replayed(ctx context.Context, journal oauth.Journal, log *slog.Logger, req Request, what string) {
+	err := journal.Record(ctx, audit.Event{
+		Kind: audit.GrantReplayed, At: req.Now, Actor: audit.BySystem, Client: req.Client.ID, Reason: what,
+	})
+	if err != nil {
+		log.ErrorContext(ctx, "replay not recorded", "client", req.Client.ID, "error", err)
+	}
+}
+
+// PKCE reports whether the client's codes need PKCE (SECURITY CO1). The one
+// exception is a confidential client admitted with profile oidc: the certified
+// libraries of old that know only nonce (RFC 9700 §2.1.1).
+func PKCE(c *oauth.Client) bool { return c.Profile != oauth.ProfileOIDC || c.Public() }
+
+// Challenge is S256 of a verifier (RFC 7636 §4.6), if it is one (§4.1).
+func Challenge(verifier string) (string, bool) {
+	if len(verifier) < 43 || len(verifier) > 128 {
+		return "", false
+	}
+	for _, b := range []byte(verifier) {
+		switch {
+		case b >= 'A' && b <= 'Z', b >= 'a' && b <= 'z', b >= '0' && b <= '9', b == '-', b == '.', b == '_', b == '~':
+		default:
+			return "", false
+		}
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:]), true
+}
+
+// IsChallenge reports whether s can be an S256 challenge: 32 bytes in base64url,
+// spelled the one way.
+func IsChallenge(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == sha256.Size
+}

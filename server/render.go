@@ -1,0 +1,232 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strings"
+
+	"ecardid/authn"
+	"ecardid/identity"
+	"ecardid/oauth"
+	"ecardid/templates"
+)
+
+// The person's own choices about how pages look. They are no secrets.
+const (
+	localeCookie = "__Host-locale"
+	elderCookie  = "__Host-elder"
+)
+
+// Locale returns the language of the pages for this request.
+func (s *Server) Locale(r *http.Request) string { return string(s.locale(r)) }
+
+func (s *Server) locale(r *http.Request) templates.Locale {
+	chosen, _ := only(r, localeCookie)
+	asked := strings.Join(oauth.UILocales(r.Context()), " ")
+	return s.languages.Choose(asked, chosen, r.Header.Get("Accept-Language"))
+}
+
+// view is what every page has. The path is where the language switch comes back
+// to: this page if it was asked for with GET, the front page otherwise.
+func (s *Server) view(r *http.Request) templates.View {
+	elder, _ := only(r, elderCookie)
+	path := "/"
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.URL.RequestURI()) < 2000 {
+		path = r.URL.RequestURI()
+	}
+	return templates.View{Locale: s.locale(r), Elder: elder == "on", Nonce: noted(r).nonce, CSRF: s.browsers.token(r), Path: path}
+}
+
+// write shows a page of ours with the strictest policy.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, page templates.Page) {
+	s.send(w, r, status, s.view(r), templates.Plain, nil, page)
+}
+
+// send renders into a buffer, so that a page that cannot be rendered is an error
+// page and not half a form.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, status int, v templates.View, kind templates.Kind, targets []string, page templates.Page) {
+	var b bytes.Buffer
+	err := s.pages.Render(&b, v, page)
+	if err != nil {
+		s.log.Error("rendering", "ref", noted(r).ref, "cause", err)
+		b.Reset()
+		v.Path = "/"
+		status, kind, targets = http.StatusInternalServerError, templates.Plain, nil
+		if err := s.pages.Render(&b, v, templates.Error{Reference: noted(r).ref}); err != nil {
+			http.Error(w, http.StatusText(status), status)
+			return
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", string(v.Locale))
+	h.Set("Content-Security-Policy", templates.Policy(kind, v.Nonce, targets...))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = b.WriteTo(w) // a reader who left is not our error
+	}
+}
+
+// Answer shows a page of the login flow.
+func (s *Server) Answer(w http.ResponseWriter, r *http.Request, a authn.Answer) {
+	v := s.view(r)
+	v.Flow = a.Flow
+	if a.Path != "" {
+		v.Path = a.Path
+	}
+	switch p := a.Page.(type) {
+	case templates.Error:
+		p.Reference = noted(r).ref
+		a.Page = p
+	case templates.Busy:
+		p.Reference = noted(r).ref
+		a.Page = p
+	}
+	status := a.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	s.send(w, r, status, v, a.Kind, s.targets(a), a.Page)
+}
+
+// targets are the further places a form on the page may lead to. Browsers hold
+// form-action against every redirect after a POST (DESIGN D12).
+func (s *Server) targets(a authn.Answer) []string {
+	switch {
+	case a.Kind == templates.Capture:
+		return s.capture
+	case a.Asker != nil && a.Asker.RedirectURI != "":
+		if t := templates.FormTarget(a.Asker.RedirectURI); t != "" {
+			return append([]string{t}, s.capture...)
+		}
+	}
+	return s.capture
+}
+
+// Show shows a page of the account room.
+func (s *Server) Show(w http.ResponseWriter, r *http.Request, status int, page templates.Page) {
+	switch p := page.(type) {
+	case templates.Error:
+		p.Reference = noted(r).ref
+		page = p
+	case templates.Busy:
+		p.Reference = noted(r).ref
+		page = p
+	}
+	s.write(w, r, status, page)
+}
+
+// Say puts a message into the language of the request.
+func (s *Server) Say(r *http.Request, m templates.Message) string {
+	text, err := s.pages.Say(s.locale(r), m)
+	if err != nil {
+		s.log.Error("speaking", "ref", noted(r).ref, "key", string(m.Key), "cause", err)
+		return ""
+	}
+	return text
+}
+
+// oauthPages shows what the protocol rooms have to say to people.
+type oauthPages struct {
+	s        *Server
+	accounts authn.Accounts
+}
+
+// in picks the text for a locale; "" is the fallback an application registered.
+func in(texts map[string]string, l templates.Locale) templates.Text {
+	if t := texts[string(l)]; t != "" {
+		return templates.Text(t)
+	}
+	if t := texts[""]; t != "" {
+		return templates.Text(t)
+	}
+	return templates.Text(texts[string(templates.ZhCN)])
+}
+
+func asker(a identity.Asker, l templates.Locale) templates.Asker {
+	t := templates.Asker{Name: in(a.Name, l), Host: templates.Text(a.Host)}
+	if a.Admitted {
+		t.Admission = templates.Admitted
+	}
+	return t
+}
+
+// Consent implements oauth.Pages.
+func (p oauthPages) Consent(w http.ResponseWriter, r *http.Request, c oauth.ConsentView) {
+	acc, err := p.accounts.Account(r.Context(), c.Login.Citizen)
+	if err != nil {
+		p.s.fail(w, r, http.StatusInternalServerError, err)
+		return
+	}
+	v := p.s.view(r)
+	v.Path = c.Path
+	page := templates.Consent{Step: templates.Step{Asker: asker(c.Asker, v.Locale)}, Account: templates.Text(acc.MaskedName), Until: c.Until, Token: c.Token}
+	for _, sc := range c.Scopes {
+		one := templates.Scope{Title: in(sc.Title, v.Locale), Purpose: in(sc.Purpose, v.Locale), New: sc.New}
+		for _, claim := range sc.Claims {
+			one.Claims = append(one.Claims, in(claim, v.Locale))
+		}
+		page.Scopes = append(page.Scopes, one)
+	}
+	var targets []string
+	if t := templates.FormTarget(c.Asker.RedirectURI); t != "" {
+		targets = append(targets, t)
+	}
+	p.s.send(w, r, http.StatusOK, v, templates.SignIn, targets, page)
+}
+
+// Error implements oauth.Pages.
+func (p oauthPages) Error(w http.ResponseWriter, r *http.Request, status int, e oauth.ErrorView) {
+	page := templates.Error{Reference: e.Reference}
+	if page.Reference == "" {
+		page.Reference = noted(r).ref
+	}
+	switch e.Fault {
+	case oauth.FaultClient, oauth.FaultRedirect, oauth.FaultRequest:
+		page.Title, page.Next = templates.Say(templates.ErrorRequestTitle), templates.Say(templates.ErrorRequestNext)
+	case oauth.FaultExpired, oauth.FaultAnswered:
+		page.Title, page.Next = templates.Say(templates.ErrorExpiredTitle), templates.Say(templates.ErrorExpiredNext)
+	case oauth.FaultForm:
+		page.Title, page.Next = templates.Say(templates.ErrorDeniedTitle), templates.Say(templates.ErrorDeniedNext)
+	case oauth.FaultBusy:
+		p.s.fail(w, r, http.StatusServiceUnavailable, errors.New("busy: "+e.Code))
+		return
+	}
+	p.s.write(w, r, status, page)
+}
+
+// FormPost implements oauth.Pages.
+func (p oauthPages) FormPost(w http.ResponseWriter, r *http.Request, f oauth.FormPostView) {
+	v := p.s.view(r)
+	page := templates.FormPost{Action: f.Action}
+	for _, one := range f.Fields {
+		page.Fields = append(page.Fields, templates.Field{Name: one.Name, Value: one.Value})
+	}
+	var targets []string
+	if t := templates.FormTarget(f.Action); t != "" {
+		targets = append(targets, t)
+	}
+	p.s.send(w, r, http.StatusOK, v, templates.SignIn, targets, page)
+}
+
+// preferences keeps what a person chose about how pages look, and goes back.
+func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
+	const year = 365 * 24 * 60 * 60
+	set := func(name, value string) {
+		http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: year, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	switch l := r.PostForm.Get("locale"); l {
+	case string(templates.ZhCN), string(templates.En):
+		set(localeCookie, l)
+	}
+	switch e := r.PostForm.Get("elder"); e {
+	case "on", "off":
+		set(elderCookie, e)
+	}
+	back := r.PostForm.Get("back")
+	if !authn.OwnPath(back) {
+		back = "/"
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+}

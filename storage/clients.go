@@ -1,0 +1,130 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ecardid/audit"
+	"ecardid/identity"
+	"ecardid/oauth"
+)
+
+// The things replicas keep in memory, and the channel that says they changed.
+const (
+	clientsVersion = "clients"
+	keysVersion    = "keys"
+
+	// Changed is the channel on which the name of what changed is told.
+	Changed = "ecardid_changed"
+)
+
+// raise counts a change up and tells the replicas.
+func raise(ctx context.Context, d db, name string) error {
+	if _, err := d.exec(ctx, `INSERT INTO versions (name, version) VALUES ($1, 1)
+ ON CONFLICT (name) DO UPDATE SET version = versions.version + 1`, name); err != nil {
+		return err
+	}
+	return d.notify(ctx, Changed, name)
+}
+
+func (s *Store) version(ctx context.Context, name string) (int64, error) {
+	var v int64
+	err := s.db.queryRow(ctx, `SELECT coalesce(max(version), 0) FROM versions WHERE name = $1`, name).Scan(&v)
+	return v, err
+}
+
+// AllClients implements oauth.Clients.
+func (s *Store) AllClients(ctx context.Context) ([]oauth.Client, int64, error) {
+	// The version is read first: a change in between is then seen again, never missed.
+	v, err := s.version(ctx, clientsVersion)
+	if err != nil {
+		return nil, 0, known(err, "reading the clients' version")
+	}
+	all, err := list(ctx, s.db, func(r row) (oauth.Client, error) {
+		var id, state, metadata, secrets string
+		var created, updated int64
+		if err := r.Scan(&id, &state, &metadata, &secrets, &created, &updated); err != nil {
+			return oauth.Client{}, err
+		}
+		var kept clientRow
+		if err := json.Unmarshal([]byte(metadata), &kept); err != nil {
+			return oauth.Client{}, fmt.Errorf("client %s: metadata: %w", id, err)
+		}
+		c := kept.Client
+		if err := json.Unmarshal([]byte(secrets), &c.Secrets); err != nil {
+			return oauth.Client{}, fmt.Errorf("client %s: secrets: %w", id, err)
+		}
+		c.ID, c.State, c.Names = id, oauth.ClientState(state), kept.Names
+		c.Created, c.Updated = at(created), at(updated)
+		return c, nil
+	}, `SELECT id, state, metadata, secrets, created_at, updated_at FROM clients ORDER BY id`)
+	if err != nil {
+		return nil, 0, known(err, "reading clients")
+	}
+	return all, v, nil
+}
+
+// clientRow is a client's metadata column: the registered members, and the names
+// in other languages, which RFC 7591 §2.2 spells into the member names.
+type clientRow struct {
+	oauth.Client
+	Names map[string]string `json:"names,omitempty"`
+}
+
+// ApplyClient implements oauth.Clients.
+func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) error {
+	metadata, err := json.Marshal(clientRow{c, c.Names})
+	if err != nil {
+		return fmt.Errorf("encoding client %s: %w", c.ID, err)
+	}
+	secrets := c.Secrets
+	if secrets == nil {
+		secrets = []oauth.SecretHash{}
+	}
+	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if _, err := tx.exec(ctx, `INSERT INTO clients (id, state, metadata, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
+ ON CONFLICT (id) DO UPDATE SET state = excluded.state, metadata = excluded.metadata, secrets = excluded.secrets, updated_at = excluded.updated_at`,
+			c.ID, string(c.State), string(metadata), jsonText(secrets), ms(e.At)); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, e); err != nil {
+			return err
+		}
+		return raise(ctx, tx, clientsVersion)
+	})
+	if err != nil {
+		return known(err, "applying a client")
+	}
+	return nil
+}
+
+// SuspendClient implements oauth.Clients.
+func (s *Store) SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		ok, err := changed(ctx, tx, `UPDATE clients SET state = $1, updated_at = $2 WHERE id = $3`, string(oauth.ClientSuspended), ms(now), id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return identity.ErrNotFound
+		}
+		for _, sql := range []string{
+			`UPDATE grants SET revoked_at = $1 WHERE client_id = $2 AND revoked_at IS NULL`,
+			`DELETE FROM requests WHERE client_id = $2 AND $1 > 0`,
+		} {
+			if _, err := tx.exec(ctx, sql, ms(now), id); err != nil {
+				return err
+			}
+		}
+		if err := record(ctx, tx, e); err != nil {
+			return err
+		}
+		return raise(ctx, tx, clientsVersion)
+	})
+	if err != nil {
+		return known(err, "suspending a client")
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"ecardid/audit"
+	"ecardid/identity"
+	"ecardid/oauth"
+)
+
+func scanConsent(r row) (oauth.Consent, error) {
+	var c oauth.Consent
+	var given int64
+	var expires *int64
+	err := r.Scan(&c.ClientID, &c.Scope, &given, &expires)
+	c.Given, c.Expires = at(given), fromMS(expires)
+	return c, err
+}
+
+const consentColumns = `SELECT client_id, scope, given_at, expires_at FROM consents
+ WHERE citizen_id = $1 AND (expires_at IS NULL OR expires_at > $2) `
+
+// Consents implements oauth.Consents.
+func (s *Store) Consents(ctx context.Context, citizen identity.ID, clientID string, now time.Time) ([]oauth.Consent, error) {
+	all, err := list(ctx, s.db, scanConsent, consentColumns+`AND client_id = $3 ORDER BY scope`, bin(citizen), ms(now), clientID)
+	if err != nil {
+		return nil, known(err, "reading consents")
+	}
+	return all, nil
+}
+
+// AllConsents implements oauth.Consents.
+func (s *Store) AllConsents(ctx context.Context, citizen identity.ID, now time.Time) ([]oauth.Consent, error) {
+	all, err := list(ctx, s.db, scanConsent, consentColumns+`ORDER BY client_id, scope`, bin(citizen), ms(now))
+	if err != nil {
+		return nil, known(err, "reading consents")
+	}
+	return all, nil
+}
+
+// WithdrawConsent implements oauth.Consents.
+func (s *Store) WithdrawConsent(ctx context.Context, citizen identity.ID, clientID string, now time.Time, e audit.Event) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		n, err := tx.exec(ctx, `DELETE FROM consents WHERE citizen_id = $1 AND client_id = $2`, bin(citizen), clientID)
+		if err != nil {
+			return err
+		}
+		// The grants first-party clients got without asking end as well.
+		m, err := tx.exec(ctx, `UPDATE grants SET revoked_at = $1 WHERE citizen_id = $2 AND client_id = $3 AND revoked_at IS NULL`,
+			ms(now), bin(citizen), clientID)
+		if err != nil {
+			return err
+		}
+		if n+m == 0 {
+			return identity.ErrNotFound
+		}
+		return record(ctx, tx, e)
+	})
+	if err != nil {
+		return known(err, "withdrawing consent")
+	}
+	return nil
+}
+
+// RevokeToken implements oauth.Revocations. A refresh token, also the one before the last
+// rotation, takes its family with it; an access token goes alone.
+func (s *Store) RevokeToken(ctx context.Context, token []byte, clientID string, now time.Time, e audit.Event) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		n, err := tx.exec(ctx, `UPDATE grants SET revoked_at = $1
+ WHERE (refresh = $2 OR refresh_before = $2) AND client_id = $3 AND revoked_at IS NULL`, ms(now), token, clientID)
+		if err != nil {
+			return err
+		}
+		m, err := tx.exec(ctx, `DELETE FROM access_tokens WHERE token = $1 AND client_id = $2`, token, clientID)
+		if err != nil || n+m == 0 {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	if err != nil {
+		return known(err, "revoking a token")
+	}
+	return nil
+}
+
+// RevokeGrant implements oauth.Revocations.
+func (s *Store) RevokeGrant(ctx context.Context, grant identity.ID, clientID string, now time.Time, e audit.Event) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		ok, err := changed(ctx, tx, `UPDATE grants SET revoked_at = $1 WHERE id = $2 AND client_id = $3 AND revoked_at IS NULL`,
+			ms(now), bin(grant), clientID)
+		if err != nil || !ok {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	if err != nil {
+		return known(err, "revoking a grant")
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+// Package storage remembers what the rooms ask it to remember, in PostgreSQL or
+// in one SQLite file. It implements the small interfaces those rooms declare;
+// they never import it.
+//
+// The store is laid out by operation and not by row: what may happen once is one
+// conditional write whose affected-row count decides, and whatever has been
+// revoked is refused by the very statement that would have used it. On
+// PostgreSQL a hot operation is one statement; on SQLite it is one short
+// transaction on the single writer.
+//
+// Where things are:
+//
+//	store.go     Open, Migrate, Options: what the command uses
+//	db.go        the small interface every operation is written against
+//	pgdb.go      that interface over pgx
+//	litedb.go    that interface over SQLite: reading
+//	litewriter.go  the one SQLite writer, which commits callers in groups
+//	litetx.go    what a caller holds while it is its turn at the writer
+//	listen.go    being told that something changed
+//	count.go     counting statements, for tests that hold us to a budget
+//	migrate.go   the forward-only migrator; its files are in migrations/
+//
+// Times are Unix milliseconds, ids are 16 bytes, and time always comes in from
+// the caller. Text that neither database could keep (NUL, broken UTF-8) is
+// refused before it is sent.
+package storage

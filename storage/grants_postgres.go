@@ -1,0 +1,154 @@
+package storage
+
+import (
+	"context"
+	"strings"
+
+	"ecardid/identity"
+	"ecardid/oauth"
+)
+
+// pgHot holds the hot operations as single statements. A data-modifying WITH is
+// one transaction and one round trip; each part sees the tables as they were
+// before it, so the parts speak to each other through RETURNING alone.
+type pgHot struct{ db db }
+
+// pgIssue: who is alive → may they (consent) → is the stored request still
+// there → grant, consents, event. Each step stands on the rows of the one
+// before, so a "no" anywhere changes nothing.
+const pgIssue = `
+WITH live AS (
+  SELECT l.epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id
+   WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
+     AND l.epoch = c.epoch AND c.state = 'normal'
+     AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $4 AND k.state = 'live')
+), may AS (
+  SELECT epoch FROM live WHERE $5::boolean OR $6::boolean OR
+   (SELECT count(*) FROM consents WHERE citizen_id = $2 AND client_id = $4 AND scope = ANY($7::text[])
+       AND (expires_at IS NULL OR expires_at > $3)) = cardinality($7::text[])
+), dropped AS (
+  DELETE FROM requests WHERE handle = $8 AND client_id = $4 AND expires_at > $3 AND EXISTS (SELECT 1 FROM may) RETURNING 1
+), go AS (
+  SELECT epoch FROM may WHERE $8::bytea IS NULL OR EXISTS (SELECT 1 FROM dropped)
+), issued AS (
+  INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, scope, resource, redirect_uri, nonce, auth, offline, opaque,
+                      jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at)
+  SELECT $9, $4, $2, $1, epoch, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $3, $23 FROM go
+), agreed AS (
+  INSERT INTO consents (citizen_id, client_id, scope, given_at, expires_at)
+  SELECT $2, $4, s, $3, $24 FROM go, unnest($7::text[]) s WHERE $5::boolean
+  ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET given_at = excluded.given_at, expires_at = excluded.expires_at
+), noted AS (
+  INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place)
+  SELECT $25, $26, $27, $28, $29, $30, $31, $32, $33, $34 FROM go WHERE $5::boolean
+)
+SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM may), (SELECT count(*) FROM go)`
+
+func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
+	g := n.Grant
+	event := make([]any, 10) // no event: NULLs nobody reads
+	event[0], event[1], event[2], event[7], event[8], event[9] = int64(0), "", "", "", "{}", ""
+	if n.Consent {
+		var err error
+		if event, err = eventArgs(n.Event); err != nil {
+			return err
+		}
+	}
+	var live, may, issued int
+	err := h.db.queryRow(ctx, pgIssue, append([]any{
+		bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID, n.Consent, n.FirstParty, g.Scope, nilBytes(n.Interaction),
+		bin(g.ID), strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI, g.Nonce,
+		jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
+		n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Expires), msOrNull(n.ConsentExpires),
+	}, event...)...).Scan(&live, &may, &issued)
+	switch {
+	case err != nil:
+		return err
+	case live == 0:
+		return identity.ErrEnded
+	case may == 0:
+		return identity.ErrConsent
+	case issued == 0:
+		return identity.ErrSpent
+	}
+	return nil
+}
+
+func nilBytes(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+var pgRedeem = `
+WITH g AS (
+  UPDATE grants g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_at = $1, refresh_idle_at = $5
+    FROM logins l, citizens c
+   WHERE g.code = $6 AND g.client_id = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
+     AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
+     AND l.id = g.login_id AND c.id = g.citizen_id AND ` + aliveAt("$1") + `
+  RETURNING g.*
+), t AS (
+  INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
+  SELECT $11, g.id, g.citizen_id, g.client_id, g.scope, coalesce($12, g.resource), $2, $3, $1, $13 FROM g WHERE g.opaque
+)
+SELECT ` + grantColumns + ` FROM g`
+
+func (h pgHot) redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, error) {
+	return scanGrant(h.db.queryRow(ctx, pgRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
+		nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT),
+		r.Access.Token, resourceOrNull(r.Access.Resource), ms(r.Access.Expires)))
+}
+
+func resourceOrNull(r []string) any {
+	if r == nil {
+		return nil
+	}
+	return resourceText(r)
+}
+
+// pgRefresh: without rotation and with a JWT it changes nothing but the idle end,
+// and that only when it has moved by a tenth: a refresh is then a read.
+var pgRefresh = `
+WITH g AS (
+  SELECT g.* FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
+   WHERE (g.refresh = $2 OR g.refresh_before = $2 AND g.refresh_at > $3) AND g.client_id = $4
+     AND (g.jkt IS NULL OR g.jkt = $5) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1") + `
+), ok AS (
+  SELECT g.* FROM g WHERE $6::text[] IS NULL OR $6::text[] <@ string_to_array(g.scope, ' ')
+), moved AS (
+  UPDATE grants SET refresh_before = CASE WHEN $7::bytea IS NULL THEN grants.refresh_before ELSE grants.refresh END,
+         refresh = coalesce($7, grants.refresh), refresh_at = CASE WHEN $7::bytea IS NULL THEN grants.refresh_at ELSE $1 END,
+         refresh_idle_at = $8
+    FROM ok WHERE grants.id = ok.id AND grants.revoked_at IS NULL AND grants.refresh = ok.refresh
+     AND ($7::bytea IS NOT NULL OR grants.refresh_idle_at < $9)
+  RETURNING 1
+), t AS (
+  INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
+  SELECT $10, ok.id, ok.citizen_id, ok.client_id,
+         array_to_string(ARRAY(SELECT s FROM unnest(coalesce($6::text[], string_to_array(ok.scope, ' '))) s WHERE s <> ALL ($11::text[])), ' '),
+         coalesce($12, ok.resource), ok.jkt, ok.x5t, $1, $13
+    FROM ok WHERE ok.opaque AND ($7::bytea IS NULL OR EXISTS (SELECT 1 FROM moved))
+)
+SELECT ` + grantColumns + `, $7::bytea IS NULL OR EXISTS (SELECT 1 FROM moved) OR NOT EXISTS (SELECT 1 FROM ok) FROM g`
+
+func (h pgHot) refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
+	var scope any
+	if r.Access.Scope != nil {
+		scope = r.Access.Scope
+	}
+	without := r.Access.Without
+	if without == nil {
+		without = []string{}
+	}
+	var won bool
+	g, err := scanGrant(h.db.queryRow(ctx, pgRefresh, ms(r.Now), r.Token, ms(r.Now.Add(-r.Grace)), r.ClientID, orNull(r.JKT),
+		scope, nilBytes(r.Next), ms(r.RefreshIdle), ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10)),
+		r.Access.Token, without, resourceOrNull(r.Access.Resource), ms(r.Access.Expires)), &won)
+	if err == nil && !won {
+		// Two rotations at once: the other one has it.
+		return oauth.Grant{}, errNoRows
+	}
+	return g, err
+}

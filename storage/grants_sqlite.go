@@ -1,0 +1,154 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"ecardid/identity"
+	"ecardid/oauth"
+)
+
+// liteHot holds the hot operations as short transactions. The writer runs one at
+// a time, so what a transaction reads stays true until it is committed.
+type liteHot struct{ db db }
+
+func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
+	g := n.Grant
+	return h.db.tx(ctx, func(ctx context.Context, tx db) error {
+		var epoch int64
+		err := tx.queryRow(ctx, `SELECT l.epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id
+ WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
+   AND l.epoch = c.epoch AND c.state = 'normal' AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $4 AND k.state = 'live')`,
+			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID).Scan(&epoch)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrEnded
+		}
+		if err != nil {
+			return err
+		}
+		if !n.Consent && !n.FirstParty {
+			var agreed int
+			if err := tx.queryRow(ctx, `SELECT count(*) FROM consents WHERE citizen_id = $1 AND client_id = $2
+ AND scope IN (SELECT value FROM json_each($3)) AND (expires_at IS NULL OR expires_at > $4)`,
+				bin(g.Citizen), g.ClientID, jsonText(g.Scope), ms(g.Created)).Scan(&agreed); err != nil {
+				return err
+			}
+			if agreed != len(g.Scope) {
+				return identity.ErrConsent
+			}
+		}
+		if len(n.Interaction) > 0 {
+			ok, err := changed(ctx, tx, `DELETE FROM requests WHERE handle = $1 AND client_id = $2 AND expires_at > $3`,
+				n.Interaction, g.ClientID, ms(g.Created))
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return identity.ErrSpent
+			}
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, scope, resource, redirect_uri,
+  nonce, auth, offline, opaque, jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+			bin(g.ID), g.ClientID, bin(g.Citizen), bin(g.Login), epoch, strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI,
+			g.Nonce, jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
+			n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Created), ms(g.Expires)); err != nil {
+			return err
+		}
+		if !n.Consent {
+			return nil
+		}
+		for _, scope := range g.Scope {
+			if _, err := tx.exec(ctx, `INSERT INTO consents (citizen_id, client_id, scope, given_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+ ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET given_at = excluded.given_at, expires_at = excluded.expires_at`,
+				bin(g.Citizen), g.ClientID, scope, ms(g.Created), msOrNull(n.ConsentExpires)); err != nil {
+				return err
+			}
+		}
+		return record(ctx, tx, n.Event)
+	})
+}
+
+var liteRedeem = `
+UPDATE grants AS g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_at = $1, refresh_idle_at = $5
+  FROM logins l, citizens c
+ WHERE g.code = $6 AND g.client_id = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
+   AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
+   AND l.id = g.login_id AND c.id = g.citizen_id AND ` + aliveAt("$1")
+
+func (h liteHot) redeem(ctx context.Context, r oauth.Redemption) (g oauth.Grant, err error) {
+	err = h.db.tx(ctx, func(ctx context.Context, tx db) error {
+		ok, err := changed(ctx, tx, liteRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
+			nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errNoRows
+		}
+		if g, err = scanGrant(tx.queryRow(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.code = $1`, r.Code)); err != nil {
+			return err
+		}
+		return h.access(ctx, tx, g, r.Access, ms(r.Now))
+	})
+	return g, err
+}
+
+// access stores the prepared opaque token if the grant wants one.
+func (h liteHot) access(ctx context.Context, tx db, g oauth.Grant, a oauth.NewAccess, now int64) error {
+	if !g.Opaque {
+		return nil
+	}
+	scope, resource := g.Scope, g.Resource
+	if a.Scope != nil {
+		scope = a.Scope
+	}
+	if a.Resource != nil {
+		resource = a.Resource
+	}
+	scope = slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return slices.Contains(a.Without, s) })
+	_, err := tx.exec(ctx, `INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, a.Token, bin(g.ID), bin(g.Citizen), g.ClientID, strings.Join(scope, " "),
+		resourceText(resource), orNull(g.Binding.JKT), orNull(g.Binding.X5T), now, ms(a.Expires))
+	return err
+}
+
+var liteRefresh = `SELECT ` + grantColumns + `, g.refresh_idle_at
+  FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
+ WHERE (g.refresh = $2 OR g.refresh_before = $2 AND g.refresh_at > $3) AND g.client_id = $4
+   AND (g.jkt IS NULL OR g.jkt = $5) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1")
+
+func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant, err error) {
+	var idle int64
+	read := func(ctx context.Context, d db) error {
+		g, err = scanGrant(d.queryRow(ctx, liteRefresh, ms(r.Now), r.Token, ms(r.Now.Add(-r.Grace)), r.ClientID, orNull(r.JKT)), &idle)
+		return err
+	}
+	// Most refreshes change nothing; they do not wait for the writer.
+	if err := read(ctx, h.db); err != nil {
+		return oauth.Grant{}, err
+	}
+	moves := idle < ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10))
+	if !contains(g.Scope, r.Access.Scope) || r.Next == nil && !g.Opaque && !moves {
+		return g, nil
+	}
+	err = h.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := read(ctx, tx); err != nil {
+			return err
+		}
+		if r.Next != nil {
+			if _, err := tx.exec(ctx, `UPDATE grants SET refresh_before = refresh, refresh = $1, refresh_at = $2, refresh_idle_at = $3 WHERE id = $4`,
+				r.Next, ms(r.Now), ms(r.RefreshIdle), bin(g.ID)); err != nil {
+				return err
+			}
+		} else if moves {
+			if _, err := tx.exec(ctx, `UPDATE grants SET refresh_idle_at = $1 WHERE id = $2`, ms(r.RefreshIdle), bin(g.ID)); err != nil {
+				return err
+			}
+		}
+		return h.access(ctx, tx, g, r.Access, ms(r.Now))
+	})
+	return g, err
+}

@@ -1,0 +1,161 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ecardid/audit"
+	"ecardid/authn"
+	"ecardid/identity"
+)
+
+const passkeyColumns = ` p.id, p.citizen_id, p.device_id, p.name, p.credential, p.created_at, p.last_used_at `
+
+// usablePasskey: not disabled, and the device it lives on is active.
+const usablePasskey = ` p.state = 'active' AND (p.device_id IS NULL OR EXISTS (SELECT 1 FROM devices d WHERE d.id = p.device_id AND d.state = 'active')) `
+
+func scanPasskey(r row, more ...any) (authn.Passkey, error) {
+	var p authn.Passkey
+	var credential string
+	var created int64
+	var used *int64
+	dest := []any{&p.ID, &p.Citizen, &p.Device, &p.Name, &credential, &created, &used}
+	if err := r.Scan(append(dest, more...)...); err != nil {
+		return authn.Passkey{}, err
+	}
+	if err := json.Unmarshal([]byte(credential), &p.Credential); err != nil {
+		return authn.Passkey{}, fmt.Errorf("passkey %v: %w", p.ID, err)
+	}
+	p.Created, p.LastUsed = at(created), fromMS(used)
+	return p, nil
+}
+
+// PasskeyByCredential implements authn.Passkeys.
+func (s *Store) PasskeyByCredential(ctx context.Context, credentialID []byte) (authn.Passkey, authn.Account, error) {
+	var p authn.Passkey
+	var credential string
+	var created int64
+	var used *int64
+	a, err := s.scanAccount(s.db.queryRow(ctx, `SELECT `+accountColumns+`, `+passkeyColumns+` FROM passkeys p JOIN citizens c ON c.id = p.citizen_id
+ WHERE p.credential_id = $1 AND c.state = 'normal' AND `+usablePasskey, credentialID),
+		&p.ID, &p.Citizen, &p.Device, &p.Name, &credential, &created, &used)
+	if err != nil {
+		return authn.Passkey{}, authn.Account{}, notFound(err, "finding a passkey")
+	}
+	if err := json.Unmarshal([]byte(credential), &p.Credential); err != nil {
+		return authn.Passkey{}, authn.Account{}, fmt.Errorf("passkey %v: %w", p.ID, err)
+	}
+	p.Created, p.LastUsed = at(created), fromMS(used)
+	return p, a, nil
+}
+
+// ListPasskeys implements authn.Passkeys.
+func (s *Store) ListPasskeys(ctx context.Context, citizen identity.ID) ([]authn.Passkey, error) {
+	all, err := list(ctx, s.db, func(r row) (authn.Passkey, error) { return scanPasskey(r) },
+		`SELECT `+passkeyColumns+` FROM passkeys p WHERE p.citizen_id = $1 AND `+usablePasskey+` ORDER BY p.created_at`, bin(citizen))
+	return all, wrap(err, "listing passkeys")
+}
+
+// AddPasskey implements authn.Passkeys.
+func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device, e audit.Event) error {
+	credential, err := json.Marshal(p.Credential)
+	if err != nil {
+		return fmt.Errorf("encoding a passkey: %w", err)
+	}
+	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if d != nil {
+			if err := s.insertDevice(ctx, tx, *d); err != nil {
+				return err
+			}
+		}
+		ok, err := changed(ctx, tx, `INSERT INTO passkeys (id, citizen_id, device_id, name, state, credential_id, credential, sign_count, created_at)
+ VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $8) ON CONFLICT (credential_id) DO NOTHING`,
+			bin(p.ID), bin(p.Citizen), bin(p.Device), p.Name, p.Credential.ID, string(credential), int64(p.Credential.SignCount), ms(p.Created))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return identity.ErrConflict
+		}
+		return record(ctx, tx, e)
+	})
+	return wrap(err, "adding a passkey")
+}
+
+// UsePasskey implements authn.Passkeys. Of two sign-ins with one counter value the
+// second finds the stored one no longer below its own.
+func (s *Store) UsePasskey(ctx context.Context, p authn.Passkey, now time.Time) error {
+	credential, err := json.Marshal(p.Credential)
+	if err != nil {
+		return fmt.Errorf("encoding a passkey: %w", err)
+	}
+	ok, err := changed(ctx, s.db, `UPDATE passkeys SET credential = $1, sign_count = $2, last_used_at = $3
+ WHERE id = $4 AND citizen_id = $5 AND state = 'active' AND (sign_count < $2 OR sign_count = 0 AND $2 = 0)`,
+		string(credential), int64(p.Credential.SignCount), ms(now), bin(p.ID), bin(p.Citizen))
+	if err == nil && !ok {
+		return identity.ErrSpent
+	}
+	return wrap(err, "using a passkey")
+}
+
+// DisablePasskey implements authn.Passkeys.
+func (s *Store) DisablePasskey(ctx context.Context, citizen, id identity.ID, e audit.Event) error {
+	return wrap(s.endPasskey(ctx, citizen, id, identity.ID{}, `UPDATE passkeys SET state = 'disabled' WHERE id = $1 AND citizen_id = $2 AND state = 'active'`, e), "disabling a passkey")
+}
+
+// RemovePasskey implements authn.Passkeys.
+func (s *Store) RemovePasskey(ctx context.Context, citizen, id, keep identity.ID, e audit.Event) error {
+	return wrap(s.endPasskey(ctx, citizen, id, keep, `DELETE FROM passkeys WHERE id = $1 AND citizen_id = $2`, e), "removing a passkey")
+}
+
+// endPasskey runs the statement that ends the passkey, and ends what hangs on it:
+// the device it lived on and, because a factor is gone, every login but keep.
+func (s *Store) endPasskey(ctx context.Context, citizen, id, keep identity.ID, statement string, e audit.Event) error {
+	return s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		var device identity.ID
+		err := tx.queryRow(ctx, `SELECT device_id FROM passkeys WHERE id = $1 AND citizen_id = $2`, bin(id), bin(citizen)).Scan(&device)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		ok, err := changed(ctx, tx, statement, bin(id), bin(citizen))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return identity.ErrSpent
+		}
+		if !device.IsZero() {
+			if _, err := tx.exec(ctx, `UPDATE devices SET state = 'revoked', state_at = $1 WHERE id = $2 AND kind = 'authenticator'`, ms(e.At), bin(device)); err != nil {
+				return err
+			}
+		}
+		if err := upheave(ctx, tx, citizen, keep, e.At); err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// RenamePasskey implements authn.Passkeys.
+func (s *Store) RenamePasskey(ctx context.Context, citizen, id identity.ID, name string, e audit.Event) error {
+	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		var device identity.ID
+		err := tx.queryRow(ctx, `UPDATE passkeys SET name = $1 WHERE id = $2 AND citizen_id = $3 RETURNING device_id`, name, bin(id), bin(citizen)).Scan(&device)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE devices SET name = $1 WHERE id = $2 AND kind = 'authenticator'`, name, bin(device)); err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	}), "renaming a passkey")
+}

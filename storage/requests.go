@@ -1,0 +1,69 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"ecardid/identity"
+	"ecardid/internal/seal"
+	"ecardid/oauth"
+)
+
+// StoreRequest implements oauth.Requests. The parameters are sealed: login_hint
+// names a person.
+func (s *Store) StoreRequest(ctx context.Context, r oauth.StoredRequest) error {
+	params, err := s.sealed(seal.PII, "requests", "params", r.Handle, []byte(r.Params))
+	if err != nil {
+		return known(err, "sealing a request")
+	}
+	_, err = s.db.exec(ctx, `INSERT INTO requests (handle, kind, client_id, params, browser, created_at, expires_at)
+ VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.Handle, r.Kind, r.ClientID, params, nilBytes(r.Browser), ms(r.Created), ms(r.Expires))
+	if err != nil {
+		return known(err, "storing a request")
+	}
+	return nil
+}
+
+// Request implements oauth.Requests.
+func (s *Store) Request(ctx context.Context, handle []byte, clientID string, now time.Time) (oauth.StoredRequest, error) {
+	r := oauth.StoredRequest{Handle: handle, ClientID: clientID}
+	var params []byte
+	var created, expires int64
+	err := s.db.queryRow(ctx, `SELECT kind, params, browser, created_at, expires_at FROM requests
+ WHERE handle = $1 AND client_id = $2 AND expires_at > $3`, handle, clientID, ms(now)).Scan(&r.Kind, &params, &r.Browser, &created, &expires)
+	if err != nil {
+		return oauth.StoredRequest{}, notFound(err, "reading a request")
+	}
+	plain, err := s.unsealed(seal.PII, "requests", "params", handle, params)
+	if err != nil {
+		return oauth.StoredRequest{}, known(err, "opening a request")
+	}
+	r.Params, r.Created, r.Expires = string(plain), at(created), at(expires)
+	return r, nil
+}
+
+// DropRequest implements oauth.Requests.
+func (s *Store) DropRequest(ctx context.Context, handle []byte) error {
+	ok, err := changed(ctx, s.db, `DELETE FROM requests WHERE handle = $1`, handle)
+	if err != nil {
+		return known(err, "dropping a request")
+	}
+	if !ok {
+		return identity.ErrSpent
+	}
+	return nil
+}
+
+// Remember implements oauth.Replay; SpendNonce is the same for phones. One row,
+// one winner: the row that is there already is the earlier use.
+func (s *Store) Remember(ctx context.Context, key []byte, expires, now time.Time) error {
+	ok, err := changed(ctx, s.db, `INSERT INTO replay (key, expires_at) VALUES ($1, $2)
+ ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE replay.expires_at <= $3`, key, ms(expires), ms(now))
+	if err != nil {
+		return known(err, "remembering a value")
+	}
+	if !ok {
+		return identity.ErrSpent
+	}
+	return nil
+}
