@@ -114,6 +114,7 @@ func (s *Service) takeAlong(r *http.Request, f *Flow) error {
 		return p.At.Before(f.Need.Since) || p.Factor == identity.FactorFace && p.Txn != f.Need.Txn
 	})
 	if identity.Assess(proofs, f.Need.Since, "", now).Level < identity.LevelBasic {
+		f.State.Here = l.Citizen
 		return nil
 	}
 	acc, err := s.Store.Account(r.Context(), l.Citizen)

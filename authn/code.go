@@ -44,8 +44,7 @@ func (s *Service) totpStep(v *visit) error {
 	if !ok {
 		return s.wrongCode(v, g, identity.FactorTOTP, &v.flow.State.Codes, templates.ProblemCode, "code")
 	}
-	v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now})
-	if err := v.move(); err != nil {
+	if err := v.insist(func() { v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now}) }); err != nil {
 		return err
 	}
 	if err := g.right(ctx); err != nil {
@@ -118,16 +117,27 @@ func (s *Service) recoveryStep(v *visit) error {
 	if !ok {
 		return s.wrongCode(v, g, identity.FactorRecovery, &v.flow.State.Recoveries, templates.ProblemRecoveryCode, "recovery")
 	}
-	v.prove(identity.Proof{Factor: identity.FactorRecovery, At: v.now})
-	v.flow.State.RecoveryAt, v.flow.State.Recovered = v.now, true
-	if err := v.newSeed(); err != nil {
+	seed, err := totp.NewSeed(s.Rand)
+	if err != nil {
+		return err
+	}
+	err = v.insist(func() {
+		v.prove(identity.Proof{Factor: identity.FactorRecovery, At: v.now})
+		v.flow.State.RecoveryAt, v.flow.State.Recovered = v.now, true
+		v.flow.State.Seed = seed.Reveal()
+	})
+	if err != nil {
 		return err
 	}
 	if err := g.right(ctx); err != nil {
 		return err
 	}
 	s.Observer.Observe("recovery", "right")
-	return v.onward()
+	to, err := v.advance()
+	if err != nil {
+		return err
+	}
+	return v.redirect(to)
 }
 
 func (s *Service) spendRecovery(v *visit, typed string) (bool, error) {

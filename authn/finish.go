@@ -43,7 +43,7 @@ func (v *visit) finish() (string, error) {
 		return "", v.drop(errExpired)
 	}
 	e := v.event(v.r, audit.LoginFinished, f.Citizen)
-	if !f.Login.IsZero() {
+	if !replaces.IsZero() {
 		e.Kind = audit.LoginRaised
 	}
 	e.Login, e.Device = l.ID, l.Device
@@ -55,7 +55,7 @@ func (v *visit) finish() (string, error) {
 		e.Detail["recovered"] = "yes"
 	}
 	// A sign-in from a browser we had not met is worth telling its owner.
-	e.Notify = f.Login.IsZero() && !known
+	e.Notify = replaces.IsZero() && !known
 	err = v.Store.FinishFlow(ctx, *f, NewLogin{
 		Login: l, Token: token.Hash(), Agent: agent(v.r.UserAgent()), Place: place(v.Source(v.r)), Idle: v.Config.SessionIdle,
 	}, replaces, e)

@@ -32,6 +32,9 @@ type FlowState struct {
 	Tries    int         `json:"tries,omitempty"`
 	Failed   bool        `json:"failed,omitempty"`
 
+	// Here is who was signed in in this browser when the flow began, though what they
+	// had proved was too old to take along: they have answered the question below.
+	Here identity.ID `json:"here,omitzero"`
 	// Browser is the trusted browser the flow runs in, once it is known to be the
 	// citizen's. DeviceAsked: whether to remember this one was answered.
 	Browser     identity.ID `json:"browser,omitzero"`

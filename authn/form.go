@@ -74,7 +74,7 @@ func flowParam(r *http.Request) (identity.ID, error) {
 		return identity.ID{}, fmt.Errorf("%w: two flows", errBadRequest)
 	}
 	id, err := identity.ParseID(values[0])
-	if err != nil {
+	if err != nil || id.IsZero() {
 		return identity.ID{}, fmt.Errorf("%w: flow", errExpired)
 	}
 	return id, nil

@@ -109,15 +109,19 @@ func (s *Service) hearVerdict(v *visit) (bool, error) {
 	}
 	e := s.event(v.r, audit.LivenessFailed, v.flow.Citizen)
 	e.Detail = map[string]string{"session": session.String(), "reason": string(verdict.Reason)}
-	st.Liveness = identity.ID{}
 	if verdict.Passed() {
+		// Consumed by this request and no other: it goes into the flow.
 		e.Kind = audit.LivenessPassed
-		v.prove(identity.Proof{Factor: identity.FactorFace, At: v.now, Txn: v.flow.Need.Txn})
+		err = v.insist(func() {
+			v.prove(identity.Proof{Factor: identity.FactorFace, At: v.now, Txn: v.flow.Need.Txn})
+			v.flow.State.Liveness, v.flow.State.Failed = identity.ID{}, false
+		})
 	} else {
-		st.Failed = true
+		st.Liveness, st.Failed = identity.ID{}, true
 		st.problem(templates.ProblemLiveness)
+		err = v.move()
 	}
-	if err := v.move(); err != nil {
+	if err != nil {
 		return false, err
 	}
 	s.Observer.Observe("liveness", string(e.Kind))
@@ -138,7 +142,10 @@ func (s *Service) livenessReturn(w http.ResponseWriter, r *http.Request) error {
 	if v.step.Kind != StepLiveness || v.flow.State.Liveness.IsZero() {
 		return v.redirect(v.path(""))
 	}
-	return s.verdictOf(v)
+	if err := s.verdictOf(v); !errors.Is(err, errMoved) {
+		return err
+	}
+	return v.redirect(v.path("")) // the poll was quicker
 }
 
 // livenessState is what the waiting page polls.
@@ -150,11 +157,11 @@ func (s *Service) livenessState(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.step.Kind == StepLiveness && !v.flow.State.Liveness.IsZero() {
 		moved, err := s.hearVerdict(v)
-		if err != nil {
+		if err != nil && !errors.Is(err, errMoved) {
 			s.failJSON(w, r, err)
 			return
 		}
-		if !moved {
+		if err == nil && !moved {
 			s.json(w, http.StatusOK, jsonAnswer{})
 			return
 		}

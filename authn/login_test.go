@@ -403,28 +403,32 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
+// TestConflictShowsTheWayOn: a form sent twice is answered twice, and the second
+// answer shows what is owed by then.
 func TestConflictShowsTheWayOn(t *testing.T) {
 	w := newWorld(t)
-	alice := w.alice()
+	w.alice()
 	b := w.browser("b")
-	r := b.fill(b.begin(), "username", aliceCard, "password", goodWord)
-	w.svc.Store = racing{w.store, func() { b.post("/login/code", r.Flow, "code", "12345") }}
-	got := b.post("/login/code", r.Flow, "code", w.totp(alice))
+	r := b.begin()
+	form := []string{"username", aliceCard, "password", goodWord}
+	var once sync.Once
+	w.svc.Store = racing{w.store, func() { once.Do(func() { b.post(r.Path, r.Flow, form...) }) }}
+	got := b.post(r.Path, r.Flow, form...)
 	if got.status != http.StatusConflict {
 		t.Fatalf("%d %s", got.status, got.to)
 	}
 	page[templates.TOTPCode](t, got)
 }
 
-// racing lets somebody else in between the reading and the moving, once.
+// racing lets another answer in between the reading and the moving.
 type racing struct {
 	authn.Store
 	meanwhile func()
 }
 
-func (s racing) SpendStep(ctx context.Context, citizen, id identity.ID, step int64) error {
+func (s racing) Attempt(ctx context.Context, now time.Time, tries ...authn.Try) ([]authn.Tally, error) {
 	s.meanwhile()
-	return s.Store.SpendStep(ctx, citizen, id, step)
+	return s.Store.Attempt(ctx, now, tries...)
 }
 
 func TestFormsAreStrict(t *testing.T) {

@@ -83,7 +83,7 @@ func Next(f Flow, m Means, now time.Time) Step {
 	switch {
 	case len(f.State.Kept) > 0:
 		return Step{Kind: StepCodes}
-	case f.Login.IsZero() && f.State.Browser.IsZero() && !f.State.DeviceAsked:
+	case f.Login.IsZero() && f.State.Here != f.Citizen && f.State.Browser.IsZero() && !f.State.DeviceAsked:
 		return Step{Kind: StepDevice}
 	}
 	return Step{Kind: StepDone}

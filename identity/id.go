@@ -2,7 +2,6 @@ package identity
 
 import (
 	"crypto/rand"
-	"database/sql/driver"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -63,14 +62,6 @@ func (id *ID) UnmarshalText(b []byte) error {
 	}
 	*id = parsed
 	return nil
-}
-
-// Value implements driver.Valuer: 16 bytes, or NULL for the zero ID.
-func (id ID) Value() (driver.Value, error) {
-	if id.IsZero() {
-		return nil, nil
-	}
-	return id[:], nil
 }
 
 // Scan implements sql.Scanner: 16 bytes, or NULL for the zero ID.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ecardid/account"
 	"ecardid/authn"
 	"ecardid/authn/deviceapi"
 	"ecardid/oauth/provider"
@@ -14,7 +15,7 @@ import (
 
 // mount collects every address there is. The list is the inventory: a test holds
 // it against a table with a row for each (SECURITY §18).
-func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *provider.Provider) {
+func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *provider.Provider, home *account.Service) {
 	s.add(Route{Method: http.MethodGet, Pattern: "/{$}", Class: Page, Who: "anybody", Handler: http.RedirectHandler("/account", http.StatusSeeOther)})
 	s.add(Route{Method: http.MethodGet, Pattern: "/lost", Class: Page, Who: "anybody", Handler: s.still(templates.Lost{})})
 	s.add(Route{Method: http.MethodGet, Pattern: "/privacy", Class: Page, Who: "anybody", Handler: s.still(templates.Privacy{})})
@@ -29,6 +30,9 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 			class = Protocol
 		}
 		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: class, Takes: r.Takes, Who: "browser of the flow", Handler: r.Handler})
+	}
+	for _, r := range home.Routes() {
+		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Page, Takes: r.Takes, Who: "citizen", Handler: r.Handler})
 	}
 	for _, r := range devices.Routes() {
 		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Protocol, Takes: r.Takes, Who: "phone", Handler: r.Handler})

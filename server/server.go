@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"ecardid/account"
 	"ecardid/authn"
 	"ecardid/authn/deviceapi"
 	"ecardid/authn/passkey"
@@ -51,6 +52,7 @@ type Ingredients struct {
 	Issuer string
 
 	Store     Store
+	Hasher    authn.Hasher     // nil: Argon2id under the store's pepper
 	Liveness  *liveness.Engine // nil: nobody reaches the level live
 	Leaks     password.Leak    // nil: no list of leaked passwords beyond our own
 	Catalogue *catalogue.Catalogue
@@ -146,15 +148,25 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mount(login, devices, protocol)
+	home, err := account.New(account.Parts{
+		Logins: login, Factors: login, Devices: login, Consents: agreements{in.Store, s, in.Catalogue, in.Clock},
+		Origin: in.Issuer, Place: s.place, Render: s.Answer, Say: s.Say, Clock: in.Clock, Log: in.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mount(login, devices, protocol, home)
 	return s, nil
 }
 
 // signIn builds the authn room.
 func (s *Server) signIn(in Ingredients, u *url.URL, keys sealed) (*authn.Service, error) {
-	hasher, err := password.New(password.Config{Pepper: keys, Rand: in.Rand})
-	if err != nil {
-		return nil, err
+	if in.Hasher == nil {
+		hasher, err := password.New(password.Config{Pepper: keys, Rand: in.Rand})
+		if err != nil {
+			return nil, err
+		}
+		in.Hasher = hasher
 	}
 	in.Passkeys.Clock = in.Clock
 	if in.Passkeys.RPID == "" {
@@ -175,7 +187,7 @@ func (s *Server) signIn(in Ingredients, u *url.URL, keys sealed) (*authn.Service
 		in.Login.Name = strings.ReplaceAll(in.Pages.Authority, ":", " ")
 	}
 	parts := authn.Parts{
-		Store: in.Store, Hasher: hasher, Policy: password.NewPolicy(in.Leaks, in.Log), Passkeys: relying,
+		Store: in.Store, Hasher: in.Hasher, Policy: password.NewPolicy(in.Leaks, in.Log), Passkeys: relying,
 		Codes: keys.index("recovery"), Throttle: keys.index("throttle"),
 		Browser: Browser, Source: s.sources.Of, Locale: s.Locale, Render: s.Answer, Say: s.Say,
 		Clock: in.Clock, Rand: in.Rand, Log: in.Log, Observer: in.Metrics, Config: in.Login,

@@ -1,0 +1,218 @@
+package config
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ecardid/internal/jose"
+)
+
+const sample = "../../../../deploy/ecardid.yaml"
+
+// furnish puts the secrets that the sample names beside a copy of it.
+func furnish(t testing.TB, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("ecardid.yaml", text)
+	write("kek", strings.Repeat("0123456789abcdef", 4)+"\n")
+	ours, err := jose.Generate(jose.SM2, "ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := jose.Generate(jose.ES256, "theirs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := ours.MarshalPKCS8()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("liveness-signing.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	set, err := jose.NewSet(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := json.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("liveness-provider.jwks.json", string(public))
+	return filepath.Join(dir, "ecardid.yaml")
+}
+
+func readSample(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestTheSampleLoads(t *testing.T) {
+	t.Setenv("ECARDID_DATABASE", "postgres://ecardid@db.example/ecardid")
+	c, err := Load(furnish(t, readSample(t)), NeedServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Made.KEK == nil || c.Made.LivenessKey.Alg() != jose.SM2 || c.Passkeys.RPID != "login.ecard.example" || c.Authority.Domain != "login.ecard.example" || len(c.Made.Proxies) != 2 {
+		t.Errorf("loaded: %+v", c.Made)
+	}
+}
+
+// TestTheSampleShowsEveryKey: what is commented out in the sample is what the
+// program does, and nothing is missing from it.
+func TestTheSampleShowsEveryKey(t *testing.T) {
+	t.Setenv("ECARDID_DATABASE", "postgres://ecardid@db.example/ecardid")
+	text := regexp.MustCompile(`(?m)^#(|  +)([a-z_]+:)`).ReplaceAllString(readSample(t), "$1$2")
+	for _, gone := range []string{"tls:", "certificate:", "key:", "minimum:", "catalogue:", "leaked_passwords:", "otlp_endpoint:"} {
+		if !strings.Contains(text, gone) {
+			t.Errorf("the sample does not mention %s", gone)
+		}
+	}
+	// What has no default has an example, which names files that are not here.
+	text = regexp.MustCompile(`(?m)^ *(certificate|key|catalogue|leaked_passwords|otlp_endpoint|roots|revoked|apps|- package|digests):.*\n`).ReplaceAllString(text, "")
+	full, err := Load(furnish(t, text), NeedServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := Load(furnish(t, readSample(t)), NeedServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clean := func(c *Config) Config {
+		v := *c
+		v.Made, v.KEK, v.Liveness.Keys, v.Liveness.SigningKey = Made{}, Secret{}, "", Secret{}
+		if len(v.Liveness.Tolerated) == 0 {
+			v.Liveness.Tolerated = nil
+		}
+		return v
+	}
+	if a, b := clean(full), clean(short); !reflect.DeepEqual(a, b) {
+		t.Errorf("defaults in the sample differ:\n%+v\n%+v", a, b)
+	}
+	for _, key := range keysOf(reflect.TypeFor[Config]()) {
+		if !regexp.MustCompile(`(?m)^#? *(- )?` + key + `:`).MatchString(readSample(t)) {
+			t.Errorf("the sample does not mention %s", key)
+		}
+	}
+}
+
+func keysOf(typ reflect.Type) []string {
+	var all []string
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		key := f.Tag.Get("yaml")
+		if key == "" || key == "-" {
+			continue
+		}
+		all = append(all, key)
+		inside := f.Type
+		if inside.Kind() == reflect.Slice {
+			inside = inside.Elem()
+		}
+		if inside.Kind() == reflect.Struct && inside != reflect.TypeFor[Secret]() {
+			all = append(all, keysOf(inside)...)
+		}
+	}
+	return all
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	t.Setenv("ECARDID_DATABASE", "postgres://ecardid@db.example/ecardid")
+	t.Setenv("EMPTY", "")
+	good := readSample(t)
+	replace := func(old, new string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("the sample has no %q", old)
+		}
+		return strings.Replace(good, old, new, 1)
+	}
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"empty", "", []string{"issuer: missing", "database: missing", "kek: missing", "liveness: missing"}},
+		{"unknown-key", good + "\nlissten: x\n", []string{"lissten not found"}},
+		{"unknown-key-inside", replace("  title:", "  titel:"), []string{"titel not found in Liveness"}},
+		{"twice", good + "\nissuer: https://other.example\n", []string{"already defined"}},
+		{"two-documents", good + "\n---\nissuer: https://other.example\n", []string{"more than one document"}},
+		{"not-yaml", "\t{", []string{""}},
+		{"secret-of-no-kind", replace("{file: kek}", "{flie: kek}"), []string{"want {file: PATH} or {env: NAME}"}},
+		{"secret-twice", replace("{file: kek}", "{file: kek, env: X}"), []string{"kek: named twice"}},
+		{"kek-in-the-file", replace("{file: kek}", strings.Repeat("ab", 32)), []string{"does not belong in this file"}},
+		{"kek-missing", replace("{file: kek}", "{file: nowhere}"), []string{"kek: open"}},
+		{"kek-empty-variable", replace("{file: kek}", "{env: EMPTY}"), []string{"kek: environment variable EMPTY is not set"}},
+		{"kek-weak", replace("{file: kek}", "{file: ecardid.yaml}"), []string{"does not hold 32 random bytes"}},
+		{"plain-http", replace("https://login.ecard.example\n", "http://login.ecard.example\n"), []string{"issuer: http is for an issuer on this very machine"}},
+		{"issuer-with-path", replace("issuer: https://login.ecard.example", "issuer: https://login.ecard.example/"), []string{"issuer: want scheme, host"}},
+		{"issuer-shouts", replace("issuer: https://login", "issuer: https://Login"), []string{"issuer: want scheme, host"}},
+		{"open-listener", replace("behind_proxy: [127.0.0.1, \"::1\"]", "listen: 0.0.0.0:8080"), []string{"tls: missing"}},
+		{"trusting-everybody", replace("127.0.0.1, \"::1\"", "0.0.0.0/0"), []string{"would believe anybody"}},
+		{"half-a-certificate", good + "\ntls: {certificate: x}\n", []string{"certificate and key go together"}},
+		{"long-session", good + "\nsessions: {idle: 2h}\n", []string{"sessions.idle: 2h0m0s is not within"}},
+		{"no-floor", good + "\nfloor: live\n", []string{"floor: basic, mfa or bound"}},
+		{"metrics-in-public", good + "\noperations: {listen: \"127.0.0.1:8080\"}\n", []string{"operations.listen"}},
+		{"attested-by-nobody", good + "\nphones: {key_level: tee}\n", []string{"phones.key_level: tee has to be attested"}},
+		{"half-an-attestation", good + "\nphones: {android: {min_patch: 202601}}\n", []string{"phones.android.roots: missing"}},
+		{"leaks-that-are-none", good + "\nlimits: {leaked_passwords: kek}\n", []string{"limits.leaked_passwords"}},
+		{"passkeys-elsewhere", good + "\npasskeys: {rp_id: other.example}\n", []string{"passkeys.rp_id"}},
+		{"liveness-over-http", replace("url: https://liveness", "url: http://liveness"), []string{"liveness: url: not https"}},
+		{"liveness-without-keys", replace("  keys: liveness-provider.jwks.json\n", ""), []string{"liveness.keys: missing"}},
+		{"a-stand-in-in-production", replace("  name: provider-a", "  development: true\n  name: provider-a"), []string{"liveness.development: only with an issuer on this very machine"}},
+		{"all-at-once", replace("{file: kek}", "{file: nowhere}") + "\nfloor: x\nlog: {level: loud}\n", []string{"kek", "floor", "log.level", "3 problems"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := Load(furnish(t, test.text), NeedServer)
+			var problems *Problems
+			if !errors.As(err, &problems) || c != nil {
+				t.Fatalf("got %v, %v; want problems and nothing else", c, err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestALoopbackIssuerNeedsLittle(t *testing.T) {
+	text := "issuer: http://localhost:8080\ndatabase: sqlite:e.db\nkek: {file: kek}\n"
+	c, err := Load(furnish(t, text), NeedKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(c.Made.DSN, "/e.db") || !strings.HasPrefix(c.Made.DSN, "sqlite:/") {
+		t.Errorf("the database is not beside the file: %s", c.Made.DSN)
+	}
+	if _, err := Load(furnish(t, text), NeedServer); err == nil || !strings.Contains(err.Error(), "liveness") {
+		t.Errorf("serving without a liveness provider: %v", err)
+	}
+	if _, err := Load(furnish(t, "database: sqlite:e.db\n"), NeedDatabase); err != nil {
+		t.Errorf("migrating needs a database and nothing else: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(readSample(f)))
+	f.Add([]byte("kek: {file: &a [*a]}"))
+	f.Add([]byte("a: &a [1]\nb: [*a, *a]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if c, err := Parse(text); err != nil && c != nil {
+			t.Error("what failed to parse returned something")
+		}
+	})
+}
