@@ -8,6 +8,9 @@ import (
 	"ecardid/templates"
 )
 
+// newsShown is how far back the front page looks; the rest is in the trail.
+const newsShown = 8
+
 // home greets and tells of the last sign-in, by which an owner notices a stranger.
 func (s *Service) home(v *visit) error {
 	ctx := v.r.Context()
@@ -44,6 +47,13 @@ func (s *Service) home(v *visit) error {
 		return err
 	}
 	page.Sessions, page.Consents = len(logins), len(consents)
+	notices, err := s.Factors.Notices(ctx, v.login, newsShown)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		page.News = append(page.News, templates.News{What: templates.NewsOf(string(n.Kind)), At: n.At, Place: templates.Text(n.Place)})
+	}
 	return s.show(v, page)
 }
 

@@ -27,6 +27,7 @@ type AccountHome struct {
 	Sessions  int
 	Consents  int
 	WeakLogin bool // no second factor yet
+	News      []News
 }
 
 // Passkey in the citizen's list.

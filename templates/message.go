@@ -78,6 +78,9 @@ func spoken() []Key {
 	for _, f := range factors() {
 		keys = append(keys, f.Title().Key, f.Hint().Key)
 	}
+	for _, kind := range newsKinds() {
+		keys = append(keys, NewsOf(kind).Key)
+	}
 	return keys
 }
 

@@ -144,6 +144,10 @@ func account() []Sample {
 	return []Sample{
 		{"account-home", templates.AccountHome{
 			Name: "王*英", Greeting: "院子里的桂花开了", Devices: 2, Sessions: 2, Consents: 1,
+			News: []templates.News{
+				{What: templates.NewsOf("device.bind"), At: day(21, 19, 42), Place: "192.0.2.0/24"},
+				{What: templates.NewsOf("password.change"), At: day(20, 8, 5), Place: "192.0.2.0/24"},
+			},
 			LastLogin: templates.Event{At: day(21, 19, 42), Place: "杭州市", Device: "Chrome 浏览器（Windows 电脑）"},
 		}},
 		{"account-home-first", templates.AccountHome{
