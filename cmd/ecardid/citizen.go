@@ -68,7 +68,9 @@ func citizenCommand(e *env) *cobra.Command {
 		Use: "activate CARD", Short: "Issue a new activation code; the one before is dead", Args: exactly("CARD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.newCode(cmd.Context(), args[0], func(ctx context.Context, s *storage.Store, id identity.ID, hash []byte, expires time.Time) error {
-				err := s.IssueActivation(ctx, id, hash, expires, e.event(audit.ActivationIssued, ""))
+				ev := e.event(audit.ActivationIssued, "")
+				ev.Citizen = id
+				err := s.IssueActivation(ctx, id, hash, expires, ev)
 				if errors.Is(err, identity.ErrConflict) {
 					return errors.New("the citizen has activated already, or the card is not normal; reset-factors begins anew")
 				}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ecardid/audit"
+	"ecardid/authn"
+	"ecardid/authn/password"
+	"ecardid/authn/recovery"
+	"ecardid/authn/totp"
+	"ecardid/cmd/ecardid/internal/config"
+	"ecardid/identity"
+	"ecardid/internal/idnumber"
+	"ecardid/storage"
+)
+
+// demoFile is demo.json: what a person or a robot needs to try every path (DESIGN
+// §5). It is also the demo's own memory of what it made up.
+type demoFile struct {
+	Note         string        `json:"note"`
+	Issuer       string        `json:"issuer"`
+	RelyingParty string        `json:"relying_party"`
+	Liveness     string        `json:"liveness"`
+	Operations   string        `json:"operations"`
+	Config       string        `json:"config"`
+	Citizens     []demoCitizen `json:"citizens"`
+	Staff        []demoStaff   `json:"staff"`
+	Clients      []demoClient  `json:"clients"`
+}
+
+type demoCitizen struct {
+	Username string `json:"username"`
+	Password string `json:"password,omitempty"`
+	TOTP     string `json:"totp_secret,omitempty"` // base32, RFC 6238, six digits, thirty seconds
+	Code     string `json:"activation_code,omitempty"`
+	Name     string `json:"name"`
+	Note     string `json:"note"`
+}
+
+type demoStaff struct {
+	Name       string   `json:"name"`
+	Roles      []string `json:"roles"`
+	Invitation string   `json:"invitation"`
+	Note       string   `json:"note"`
+}
+
+// madeUp is a person of the demo. The numbers are well formed and nobody's.
+type madeUp struct {
+	name, id, phone, card, greeting, note string
+	newcomer                              bool
+}
+
+func madeUpPeople() []madeUp {
+	return []madeUp{
+		{name: "王秀英", id: "310199196003151240", phone: "19900000001", card: "A10000012", greeting: "院子里的石榴树",
+			note: "password and one-time code are set up; the first to try everything with"},
+		{name: "李建国", id: "440199197506083335", phone: "19900000002", card: "B20000025", greeting: "每天走六千步",
+			note: "the same, for whoever needs two people: nothing of the first one's may show here"},
+		{name: "张小雨", id: "510199199811202465", phone: "19900000003", card: "C30000038", newcomer: true,
+			note: "not activated yet: card number and activation code at the issuer's page for new citizens"},
+	}
+}
+
+// populate brings people and applications to where demo.json says they are, or
+// makes them, and writes demo.json. Doing it again changes nothing.
+func (e *env) populate(ctx context.Context, s *storage.Store, c *config.Config, dir string, at addresses) (demoFile, error) {
+	before := readDemo(dir)
+	d := demoFile{
+		Note:   "Made up by `ecardid demo` for this machine. Everything in here is fictional and worth nothing elsewhere.",
+		Issuer: c.Issuer, RelyingParty: at.relyingParty(), Liveness: at.liveness(), Operations: at.metrics(), Config: filepath.Join(dir, demoConfig),
+	}
+	hasher, err := password.New(password.Config{Pepper: s.Keys().Pepper(), Rand: e.rand})
+	if err != nil {
+		return demoFile{}, err
+	}
+	for _, p := range madeUpPeople() {
+		one, err := e.ensureCitizen(ctx, s, hasher, p, before.citizen(p.card))
+		if err != nil {
+			return demoFile{}, fmt.Errorf("%s: %w", p.card, err)
+		}
+		d.Citizens = append(d.Citizens, one)
+	}
+	if d.Staff, err = e.ensureStaff(ctx, s, before.Staff); err != nil {
+		return demoFile{}, err
+	}
+	if d.Clients, err = e.ensureClients(ctx, s, c, before, at); err != nil {
+		return demoFile{}, err
+	}
+	b, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return demoFile{}, err
+	}
+	return d, writeNew(filepath.Join(dir, demoJSON), append(b, '\n'))
+}
+
+// readDemo is what an earlier start wrote; what cannot be read is made anew.
+func readDemo(dir string) demoFile {
+	var d demoFile
+	b, err := os.ReadFile(filepath.Join(dir, demoJSON))
+	if errors.Is(err, fs.ErrNotExist) || err != nil || json.Unmarshal(b, &d) != nil {
+		return demoFile{}
+	}
+	return d
+}
+
+func (d demoFile) citizen(card string) demoCitizen {
+	for _, c := range d.Citizens {
+		if c.Username == card {
+			return c
+		}
+	}
+	return demoCitizen{}
+}
+
+// ensureCitizen leaves alone whoever is as demo.json says. Whoever's credentials
+// nobody knows any more begins anew.
+func (e *env) ensureCitizen(ctx context.Context, s *storage.Store, hasher *password.Hasher, p madeUp, known demoCitizen) (demoCitizen, error) {
+	one := demoCitizen{Username: p.card, Name: p.name, Note: p.note}
+	there, err := s.CitizenByAlias(ctx, authn.Alias{Kind: authn.AliasCard, Value: p.card})
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		if there.ID, err = e.importMadeUp(ctx, s, p); err != nil {
+			return one, err
+		}
+	case err != nil:
+		return one, err
+	case p.newcomer && !there.Activated.IsZero():
+		one.Note = "activated by whoever tried the demo, with credentials of their own"
+		return one, nil
+	case p.newcomer && known.Code != "" && e.clock.Now().Before(there.CodeExpires):
+		one.Code = known.Code
+		return one, nil
+	case !p.newcomer && there.Password && known.Password != "":
+		one.Password, one.TOTP = known.Password, known.TOTP
+		if there.State != identity.CardNormal {
+			one.Note = "the card is " + string(there.State) + "; " + p.note
+		}
+		return one, nil
+	}
+	if there.State != "" && there.State != identity.CardNormal {
+		one.Note = "the card is " + string(there.State) + " and its credentials are not known"
+		return one, nil
+	}
+	code, hash, err := e.activationCode(s, there.ID)
+	if err != nil {
+		return one, err
+	}
+	now := e.clock.Now()
+	ev := e.event(audit.FactorsReset, "demo")
+	ev.Citizen = there.ID
+	if err := s.ResetFactors(ctx, there.ID, hash, now.Add(activationLife), ev); err != nil {
+		return one, err
+	}
+	if p.newcomer {
+		one.Code = code.Reveal()
+		return one, nil
+	}
+	return one, e.comeIn(ctx, s, hasher, there.ID, hash, p.greeting, &one)
+}
+
+func (e *env) importMadeUp(ctx context.Context, s *storage.Store, p madeUp) (identity.ID, error) {
+	n := storage.NewCitizen{ID: identity.IDFrom(e.rand), Name: p.name}
+	var errs [3]error
+	n.IDNumber, errs[0] = idnumber.ParseID(p.id, e.clock.Now())
+	n.Phone, errs[1] = idnumber.ParsePhone(p.phone)
+	n.Card, errs[2] = idnumber.ParseCard(p.card)
+	if err := errors.Join(errs[:]...); err != nil {
+		return identity.ID{}, err
+	}
+	return n.ID, s.ImportCitizens(ctx, []storage.NewCitizen{n}, e.event(audit.CitizenImported, "demo"))
+}
+
+// comeIn does what the citizen would do on the activation pages.
+func (e *env) comeIn(ctx context.Context, s *storage.Store, hasher *password.Hasher, id identity.ID, code []byte, greeting string, one *demoCitizen) error {
+	// A password people can type: four groups of the alphabet without look-alikes.
+	text, err := recovery.NewActivation(e.rand)
+	if err != nil {
+		return err
+	}
+	one.Password = strings.ToLower(text.Reveal())
+	encoded, err := hasher.Hash(ctx, one.Password)
+	if err != nil {
+		return err
+	}
+	ev := func(kind audit.Kind) audit.Event {
+		ev := e.event(kind, "demo")
+		ev.Citizen = id
+		return ev
+	}
+	if err := s.Activate(ctx, id, code, encoded, greeting, ev(audit.CitizenActivated)); err != nil {
+		return err
+	}
+	seed, err := totp.NewSeed(e.rand)
+	if err != nil {
+		return err
+	}
+	f := authn.TOTPFactor{ID: identity.IDFrom(e.rand), Citizen: id, Seed: seed.Reveal(), Algorithm: totp.RFC6238, Created: e.clock.Now()}
+	if err := s.ProposeTOTP(ctx, f); err != nil {
+		return err
+	}
+	one.TOTP = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(f.Seed)
+	return s.ConfirmTOTP(ctx, id, f.ID, 0, ev(audit.TOTPBound))
+}
+
+// codeHint is the code an authenticator app would show now.
+func (e *env) codeHint(secret string) string {
+	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
+	if err != nil {
+		return ""
+	}
+	seed, err := totp.SeedOf(raw)
+	if err != nil {
+		return ""
+	}
+	now := e.clock.Now()
+	code, err := totp.Code(seed, totp.RFC6238, now)
+	if err != nil {
+		return ""
+	}
+	const period = 30
+	return fmt.Sprintf("%s for the next %d seconds; then put the secret into an authenticator app", code, period-now.Unix()%period)
+}
+
+func (e *env) ensureStaff(ctx context.Context, s *storage.Store, known []demoStaff) ([]demoStaff, error) {
+	const name = "demo-admin"
+	for _, k := range known {
+		if k.Name == name {
+			return known, nil
+		}
+	}
+	one := demoStaff{Name: name, Roles: []string{"admin"}, Note: "good for " + invitationLife.String() + " from the first start"}
+	code, _, err := e.invite(ctx, s, name, one.Roles)
+	switch {
+	case err == nil:
+		one.Invitation = code.Reveal()
+	case strings.Contains(err.Error(), "already"):
+		one.Note = "was invited by an earlier start whose demo.json is gone"
+	default:
+		return nil, err
+	}
+	return []demoStaff{one}, nil
+}

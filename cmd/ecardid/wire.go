@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"ecardid/authn"
+	"ecardid/authn/passkey"
+	"ecardid/cmd/ecardid/internal/config"
+	"ecardid/internal/clock"
+	"ecardid/internal/seal"
+	"ecardid/internal/secret"
+	"ecardid/liveness"
+	"ecardid/oauth/keyring"
+	"ecardid/server"
+	"ecardid/storage"
+	"ecardid/templates"
+)
+
+// A house is the server with everything it stands on.
+type house struct {
+	public     http.Handler
+	operations http.Handler
+	// run keeps what is held in memory fresh, until its context ends.
+	run func(ctx context.Context)
+	// close gives back what is left when nothing is served any more.
+	close func(ctx context.Context) error
+}
+
+// furnish builds the house out of a checked configuration and an unlocked store.
+func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, log *slog.Logger, demo bool) (*house, error) {
+	engine, err := livenessEngine(c, s, e.clock, log)
+	if err != nil {
+		return nil, err
+	}
+	var traces *server.Traces
+	if c.Telemetry.OTLPEndpoint != "" {
+		if traces, err = server.NewTraces(ctx, c.Telemetry.OTLPEndpoint, c.Telemetry.Ratio); err != nil {
+			return nil, err
+		}
+	}
+	metrics := server.NewMetrics()
+	in := server.Ingredients{
+		Issuer: c.Issuer, Store: s, Liveness: engine, Leaks: c.Made.Leaks, Catalogue: c.Made.Catalogue,
+		Pages: templates.Config{
+			Authority: c.Authority.Name, AuthorityEnglish: c.Authority.English,
+			Domain: c.Authority.Domain, Helpline: c.Authority.Helpline, Demo: demo,
+		},
+		Login: authn.Config{
+			Floor: c.Made.Floor, SessionIdle: c.Sessions.Idle, SessionMax: c.Sessions.Max, Trust: c.Sessions.Trusted,
+			LivenessName: c.Liveness.Title, LivenessHost: c.Made.LivenessHost, LivenessStandin: c.Liveness.Development,
+		},
+		KeyPolicy: keyring.DefaultPolicy(),
+		Passkeys:  passkey.Config{RPID: c.Passkeys.RPID, Origins: c.Passkeys.Origins},
+		Attest:    c.Made.Attest, KeyLevel: c.Made.KeyLevel, Proxies: c.Made.Proxies, LivenessCapture: captureOrigins(c),
+		Clock: e.clock, Rand: e.rand, Log: log, Metrics: metrics, Traces: traces,
+	}
+	srv, err := server.New(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &house{
+		public: srv, operations: metrics.Operations(),
+		run: func(ctx context.Context) { srv.Run(ctx, storage.Changed) },
+		close: func(ctx context.Context) error {
+			engine.Close()
+			return traces.Close(ctx)
+		},
+	}, nil
+}
+
+// livenessEngine talks to the configured provider. The key behind references comes
+// from the data keys, so it is the same on every replica and in no file.
+func livenessEngine(c *config.Config, s *storage.Store, clk clock.Clock, log *slog.Logger) (*liveness.Engine, error) {
+	ref, err := s.Keys().MAC(seal.LivenessRef, []byte("derive"), []byte("liveness-ref"))
+	if err != nil {
+		return nil, fmt.Errorf("deriving the liveness reference key: %w", err)
+	}
+	return liveness.New(c.LivenessConfig(secret.Of(hex.EncodeToString(ref))), s.Liveness(), clk, log)
+}
+
+// captureOrigins are the origins of the provider's capture pages, which forms on
+// the way there may lead to.
+func captureOrigins(c *config.Config) []string {
+	scheme := "https"
+	if u, err := url.Parse(c.Liveness.URL); err == nil && c.Liveness.Development {
+		scheme = u.Scheme
+	}
+	var all []string
+	for _, host := range c.Liveness.CaptureHosts {
+		all = append(all, scheme+"://"+host)
+	}
+	return all
+}
