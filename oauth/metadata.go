@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -249,6 +250,9 @@ func checkURIs(c *Client) error {
 		if err := CheckURI(uri); err != nil {
 			return &MetadataError{"redirect_uris", err.Error()}
 		}
+		if answered(uri) {
+			return &MetadataError{"redirect_uris", "has a query parameter that is part of our answer"}
+		}
 	}
 	for _, uri := range c.PostLogoutRedirectURIs {
 		if err := CheckURI(uri); err != nil {
@@ -281,6 +285,25 @@ func checkURIs(c *Client) error {
 		}
 	}
 	return nil
+}
+
+// answered reports whether a redirect URI brings a parameter of its own that we
+// would add: the application could not tell which is ours (SECURITY AZ6).
+func answered(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return true
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return true
+	}
+	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_uri", "response"} {
+		if query.Has(name) {
+			return true
+		}
+	}
+	return false
 }
 
 func checkKeys(c *Client) error {
@@ -373,5 +396,5 @@ func (c *Client) Asker(redirect string) identity.Asker {
 	names := make(map[string]string, len(c.Names)+1)
 	maps.Copy(names, c.Names)
 	names[""] = c.Name
-	return identity.Asker{ClientID: c.ID, Name: names, Host: RedirectHost(redirect), Admitted: c.State == ClientLive}
+	return identity.Asker{ClientID: c.ID, Name: names, Host: RedirectHost(redirect), Admitted: c.State == ClientLive, RedirectURI: redirect}
 }

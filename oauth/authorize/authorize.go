@@ -77,7 +77,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if ours(values.Get("request_uri")) {
 		if r.Method == http.MethodPost {
-			h.fail(w, r, nil, invalid("A stored request is opened with GET."))
+			// Again: the browser has to come by itself to bring its cookies.
+			handle, _ := strings.CutPrefix(values.Get("request_uri"), handlePrefix)
+			redirect(w, back(Path, values.Get("client_id"), handle))
 			return
 		}
 		h.resume(w, r)
@@ -137,6 +139,9 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) 
 	}
 	now := h.Clock.Now()
 	stand := h.weigh(req, login, now)
+	if stand == met && req.stored == nil && req.fresh() {
+		stand = stale // whatever was proved, was proved before this request came
+	}
 	consent := false
 	if stand == met {
 		if consent = req.asks(); !consent {
@@ -162,7 +167,7 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) 
 	if stand == stranger {
 		again := req.need
 		again.Since = req.created
-		if login.Meets(again, now) {
+		if req.stored != nil && login.Meets(again, now) {
 			// Somebody did sign in for this request, and it is not who was meant.
 			h.drop(r.Context(), req)
 			h.fail(w, r, req.ar, fosite.ErrLoginRequired.WithHint("Somebody else has signed in."))
@@ -215,6 +220,11 @@ func silent(s standing) error {
 		return fosite.ErrInteractionRequired
 	}
 	return fosite.ErrLoginRequired
+}
+
+// fresh reports whether the citizen has to prove anew who they are.
+func (req *request) fresh() bool {
+	return req.prompt.login || req.maxAge != nil && *req.maxAge == 0
 }
 
 // asks reports whether consent is asked for whatever was agreed to before: the

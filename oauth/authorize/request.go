@@ -14,6 +14,7 @@ import (
 	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
+	"ecardid/oauth/form"
 	"ecardid/oauth/framework"
 	"ecardid/oauth/respond"
 )
@@ -195,8 +196,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ar *fosite.Author
 	var page *fault
 	if errors.As(err, &page) || ar == nil {
 		kind, status := oauth.FaultRequest, http.StatusBadRequest
-		if page != nil {
+		switch {
+		case page != nil:
 			kind, status = page.kind, page.status
+		case !errors.As(err, new(*form.Error)) && !errors.As(err, new(*fosite.RFC6749Error)):
+			err = fosite.ErrServerError.WithWrap(err) // whatever it is, it is ours
 		}
 		h.Modes.Page(ctx, w, kind, status, err)
 		return

@@ -245,7 +245,7 @@ func TestIntrospection(t *testing.T) {
 		"refresh-token":       {"card-api", out["refresh_token"].(string)},
 		"id-token":            {"card-api", out["id_token"].(string)},
 		"junk":                {"card-api", "junk"},
-		"altered":             {"card-api", access[:len(access)-4] + "AAAA"},
+		"altered":             {"card-api", access[:len(access)-8] + "AAAAAAAA"},
 		"our-userinfo-access": {"card-api", h.tokens("openid profile")["access_token"].(string)},
 	} {
 		t.Run(name, func(t *testing.T) {

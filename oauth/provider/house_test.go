@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func newHouse(t *testing.T, change ...func(*provider.Config)) *house {
 	if err := store.Unlock(ctx, kek, clk.Now()); err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	h := &house{
 		t: t, clock: clk, store: store, registry: registry.New(store, clk, log), secrets: keyed(t, 0),
 		pages: &pages{}, secretOf: map[string]string{},
@@ -229,22 +230,29 @@ func (l *logins) last(t *testing.T) raised {
 
 // pages notes what was shown.
 type pages struct {
+	mu      sync.Mutex
 	consent *oauth.ConsentView
 	fault   *oauth.ErrorView
 	form    *oauth.FormPostView
 }
 
 func (p *pages) Consent(w http.ResponseWriter, _ *http.Request, v oauth.ConsentView) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.consent = &v
 	w.WriteHeader(http.StatusOK)
 }
 
 func (p *pages) Error(w http.ResponseWriter, _ *http.Request, status int, v oauth.ErrorView) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.fault = &v
 	w.WriteHeader(status)
 }
 
 func (p *pages) FormPost(w http.ResponseWriter, _ *http.Request, v oauth.FormPostView) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.form = &v
 	w.WriteHeader(http.StatusOK)
 }
@@ -377,7 +385,7 @@ func (b *browser) consent(location, button string) *httptest.ResponseRecorder {
 	if w := b.get(location); w.Code != http.StatusOK || b.h.pages.consent == nil {
 		b.h.t.Fatalf("no consent page but status %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	return b.post(b.h.pages.consent.Path, url.Values{"csrf": {b.h.pages.consent.CSRF}, button: {"1"}})
+	return b.post(b.h.pages.consent.Path, url.Values{"token": {b.h.pages.consent.Token}, button: {"1"}})
 }
 
 // call posts a form as a client with Basic credentials; id "" sends none.
@@ -458,4 +466,27 @@ func (h *house) claims(token string, into any) jose.Header {
 		h.t.Fatal(err)
 	}
 	return verified.Header
+}
+
+// phone binds a phone to the first citizen.
+func (h *house) phone() identity.ID {
+	h.t.Helper()
+	now := h.clock.Now()
+	d := authn.Device{
+		ID: identity.NewID(), Citizen: h.citizens[0], Kind: identity.DeviceBrowser, Name: "phone", State: identity.DeviceActive,
+		Cookie: []byte("cookie"), Expires: now.Add(24 * time.Hour), Created: now, LastUsed: now,
+	}
+	if err := h.store.TrustBrowser(h.t.Context(), d, audit.Event{Kind: audit.DeviceBound, At: now, Actor: audit.ByCitizen, Citizen: d.Citizen, Device: d.ID}); err != nil {
+		h.t.Fatal(err)
+	}
+	return d.ID
+}
+
+func jsonOf(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+		t.Fatalf("%v in %s", err, w.Body)
+	}
+	return v
 }

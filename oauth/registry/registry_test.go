@@ -1,0 +1,78 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ecardid/identity"
+	"ecardid/internal/clock"
+	"ecardid/oauth"
+)
+
+type source struct {
+	clients []oauth.Client
+	version int64
+	err     error
+	reads   atomic.Int32
+}
+
+func (s *source) AllClients(context.Context) ([]oauth.Client, int64, error) {
+	s.reads.Add(1)
+	return s.clients, s.version, s.err
+}
+
+func TestRegistry(t *testing.T) {
+	clk := clock.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+	src := &source{version: 1, clients: []oauth.Client{{ID: "a", State: oauth.ClientLive}, {ID: "b", State: oauth.ClientSuspended}, {ID: "c"}}}
+	r := New(src, clk, slog.New(slog.DiscardHandler))
+	ctx := t.Context()
+	first, err := r.Client(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"b", "c", "d", ""} {
+		if _, err := r.Client(ctx, id); !errors.Is(err, identity.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	if n := src.reads.Load(); n != 1 {
+		t.Errorf("%d readings", n)
+	}
+	clk.Advance(TTL + time.Millisecond)
+	if again, _ := r.Client(ctx, "a"); again != first || src.reads.Load() != 2 {
+		t.Error("the same version is another client")
+	}
+	// Suspended, and nobody said so: five seconds at most.
+	src.clients, src.version = []oauth.Client{{ID: "a", State: oauth.ClientSuspended}}, 2
+	clk.Advance(TTL + time.Millisecond)
+	if _, err := r.Client(ctx, "a"); !errors.Is(err, identity.ErrNotFound) {
+		t.Errorf("suspended: %v", err)
+	}
+	// A set that cannot be renewed is not used on.
+	src.err = errors.New("away")
+	clk.Advance(TTL + time.Millisecond)
+	if _, err := r.Client(ctx, "a"); err == nil || errors.Is(err, identity.ErrNotFound) {
+		t.Errorf("storage away: %v", err)
+	}
+}
+
+func TestNotify(t *testing.T) {
+	src := &source{version: 1}
+	r := New(src, clock.System{}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Run(ctx) }()
+	r.Notify()
+	r.Notify()
+	for deadline := time.Now().Add(time.Second); src.reads.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never read")
+		}
+	}
+	cancel()
+	<-done
+}
