@@ -14,7 +14,7 @@ import (
 // accountColumns read a citizen c and count the factors that count.
 const accountColumns = ` c.id, c.state, c.epoch, coalesce(c.password, ''), c.greeting, c.name, c.user_handle, c.locale,
  EXISTS (SELECT 1 FROM totps t WHERE t.citizen_id = c.id AND t.confirmed_at IS NOT NULL),
- (SELECT count(*) FROM passkeys p WHERE p.citizen_id = c.id AND p.state = 'active'),
+ (SELECT count(*) FROM passkeys p WHERE p.citizen_id = c.id AND ` + usablePasskey + `),
  (SELECT count(*) FROM devices d WHERE d.citizen_id = c.id AND d.kind = 'phone' AND d.state = 'active'),
  (SELECT count(*) FROM recovery_codes r WHERE r.citizen_id = c.id AND r.used_at IS NULL) `
 
@@ -64,8 +64,9 @@ func (s *Store) index(a authn.Alias) ([]byte, error) {
 }
 
 // upheave raises the citizen's epoch, so that everything made in the old one is
-// dead, and lets login keep live on in the new one. It is one of several
-// statements of a transaction.
+// dead, and lets login keep live on in the new one, if it was alive in the one
+// before: what is dead stays dead. Its trusted browser does not come along
+// (SECURITY MF5). It is the first of several statements of a transaction.
 func upheave(ctx context.Context, tx db, citizen, keep identity.ID, now time.Time) error {
 	ok, err := changed(ctx, tx, `UPDATE citizens SET epoch = epoch + 1, updated_at = $1 WHERE id = $2`, ms(now), bin(citizen))
 	if err != nil {
@@ -75,8 +76,8 @@ func upheave(ctx context.Context, tx db, citizen, keep identity.ID, now time.Tim
 		return identity.ErrNotFound
 	}
 	if !keep.IsZero() {
-		if _, err := tx.exec(ctx, `UPDATE logins SET epoch = (SELECT epoch FROM citizens WHERE id = $1)
- WHERE id = $2 AND citizen_id = $1 AND ended_at IS NULL`, bin(citizen), bin(keep)); err != nil {
+		if _, err := tx.exec(ctx, `UPDATE logins SET epoch = epoch + 1, device_id = NULL
+ WHERE id = $1 AND citizen_id = $2 AND ended_at IS NULL AND epoch = (SELECT epoch - 1 FROM citizens WHERE id = $2)`, bin(keep), bin(citizen)); err != nil {
 			return err
 		}
 	}
@@ -92,6 +93,9 @@ func upheave(ctx context.Context, tx db, citizen, keep identity.ID, now time.Tim
 // SetPassword implements authn.Passwords.
 func (s *Store) SetPassword(ctx context.Context, citizen identity.ID, encoded string, keep identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := s.act(ctx, tx, citizen, keep, e.At); err != nil {
+			return err
+		}
 		if err := upheave(ctx, tx, citizen, keep, e.At); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,15 +30,13 @@ func scanApproval(r row) (authn.Approval, error) {
 
 // OpenApproval implements authn.Approvals.
 func (s *Store) OpenApproval(ctx context.Context, a authn.Approval) error {
-	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if _, err := tx.exec(ctx, `DELETE FROM approvals WHERE flow_id = $1`, bin(a.Flow)); err != nil {
-			return err
-		}
-		_, err := tx.exec(ctx, `INSERT INTO approvals (id, flow_id, citizen_id, context, number, choices, state, created_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)`,
-			bin(a.ID), bin(a.Flow), bin(a.Citizen), string(a.Context), a.Number, jsonText(a.Choices), ms(a.Created), ms(a.Expires))
-		return err
-	}), "opening an approval")
+	_, err := s.db.exec(ctx, `INSERT INTO approvals (id, flow_id, citizen_id, context, number, choices, state, created_at, expires_at)
+ VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)
+ ON CONFLICT (flow_id) DO UPDATE SET id = excluded.id, citizen_id = excluded.citizen_id, context = excluded.context, number = excluded.number,
+   choices = excluded.choices, state = 'pending', device_id = NULL, verified = FALSE, hardware = FALSE,
+   created_at = excluded.created_at, expires_at = excluded.expires_at`,
+		bin(a.ID), bin(a.Flow), bin(a.Citizen), string(a.Context), a.Number, jsonText(a.Choices), ms(a.Created), ms(a.Expires))
+	return wrap(err, "opening an approval")
 }
 
 // PendingApprovals implements authn.Approvals.
@@ -52,24 +51,45 @@ func (s *Store) Approval(ctx context.Context, id identity.ID, now time.Time) (au
 	return a, notFound(err, "reading an approval")
 }
 
-// AnswerApproval implements authn.Approvals.
+// AnswerApproval implements authn.Approvals. The phone's row comes first, as it
+// does where a phone is ended: then either the answer is refused, or the approval
+// it went to is deleted with the phone.
 func (s *Store) AnswerApproval(ctx context.Context, id, device identity.ID, state authn.ApprovalState, verified, hardware bool, now time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		var citizen identity.ID
+		err := tx.queryRow(ctx, `UPDATE devices SET last_used_at = $1 WHERE id = $2 AND kind = 'phone' AND state = 'active'
+   AND EXISTS (SELECT 1 FROM citizens c WHERE c.id = devices.citizen_id AND c.state = 'normal') RETURNING citizen_id`, ms(now), bin(device)).Scan(&citizen)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
 		ok, err := changed(ctx, tx, `UPDATE approvals SET state = $1, device_id = $2, verified = $3, hardware = $4
- WHERE id = $5 AND state = 'pending' AND expires_at > $6
-   AND citizen_id = (SELECT d.citizen_id FROM devices d WHERE d.id = $2 AND d.kind = 'phone' AND d.state = 'active')`,
-			string(state), bin(device), verified, hardware, bin(id), ms(now))
+ WHERE id = $5 AND state = 'pending' AND expires_at > $6 AND citizen_id = $7`,
+			string(state), bin(device), verified, hardware, bin(id), ms(now), bin(citizen))
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return identity.ErrSpent
-		}
-		if _, err := tx.exec(ctx, `UPDATE devices SET last_used_at = $1 WHERE id = $2`, ms(now), bin(device)); err != nil {
-			return err
+			return whyNot(ctx, tx, `SELECT 1 FROM approvals WHERE id = $1 AND citizen_id = $2 AND state <> 'pending'`, bin(id), bin(citizen))
 		}
 		return record(ctx, tx, e)
 	}), "answering an approval")
+}
+
+// whyNot says why a conditional write found nothing: identity.ErrSpent when the row
+// that the query looks for is there, identity.ErrNotFound otherwise.
+func whyNot(ctx context.Context, tx db, query string, args ...any) error {
+	var one int
+	err := tx.queryRow(ctx, query, args...).Scan(&one)
+	switch {
+	case errors.Is(err, errNoRows):
+		return identity.ErrNotFound
+	case err != nil:
+		return err
+	}
+	return identity.ErrSpent
 }
 
 // PutCeremony implements authn.Ceremonies.
@@ -103,6 +123,6 @@ func (s *Store) Notices(ctx context.Context, citizen identity.ID, n int) ([]auth
 		}
 		one.At = at(when)
 		return one, json.Unmarshal([]byte(detail), &one.Detail)
-	}, `SELECT kind, detail, place, at FROM notices WHERE citizen_id = $1 ORDER BY at DESC, id LIMIT $2`, bin(citizen), n)
+	}, `SELECT kind, detail, place, at FROM notices WHERE citizen_id = $1 ORDER BY at DESC, id LIMIT $2`, bin(citizen), max(n, 0))
 	return all, wrap(err, "reading notices")
 }

@@ -85,7 +85,8 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 	}
 	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if _, err := tx.exec(ctx, `INSERT INTO clients (id, state, metadata, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
- ON CONFLICT (id) DO UPDATE SET state = excluded.state, metadata = excluded.metadata, secrets = excluded.secrets, updated_at = excluded.updated_at`,
+ ON CONFLICT (id) DO UPDATE SET state = excluded.state, metadata = excluded.metadata, secrets = excluded.secrets, updated_at = excluded.updated_at,
+   epoch = clients.epoch + CASE WHEN excluded.state = 'live' THEN 0 ELSE 1 END`,
 			c.ID, string(c.State), string(metadata), jsonText(secrets), ms(e.At)); err != nil {
 			return err
 		}
@@ -100,23 +101,20 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 	return nil
 }
 
-// SuspendClient implements oauth.Clients.
+// SuspendClient implements oauth.Clients. A client has an epoch as a citizen has:
+// raising it ends all that was issued before, a code that is being issued in this
+// moment included, without touching a million grants.
 func (s *Store) SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error {
 	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE clients SET state = $1, updated_at = $2 WHERE id = $3`, string(oauth.ClientSuspended), ms(now), id)
+		ok, err := changed(ctx, tx, `UPDATE clients SET state = $1, epoch = epoch + 1, updated_at = $2 WHERE id = $3`, string(oauth.ClientSuspended), ms(now), id)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			return identity.ErrNotFound
 		}
-		for _, sql := range []string{
-			`UPDATE grants SET revoked_at = $1 WHERE client_id = $2 AND revoked_at IS NULL`,
-			`DELETE FROM requests WHERE client_id = $2 AND $1 > 0`,
-		} {
-			if _, err := tx.exec(ctx, sql, ms(now), id); err != nil {
-				return err
-			}
+		if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, id); err != nil {
+			return err
 		}
 		if err := record(ctx, tx, e); err != nil {
 			return err

@@ -39,7 +39,9 @@ func (s *Store) AllConsents(ctx context.Context, citizen identity.ID, now time.T
 	return all, nil
 }
 
-// WithdrawConsent implements oauth.Consents.
+// WithdrawConsent implements oauth.Consents. The consents go first: a code that is
+// being issued on the strength of one holds its row, so it is either refused or
+// found among the grants.
 func (s *Store) WithdrawConsent(ctx context.Context, citizen identity.ID, clientID string, now time.Time, e audit.Event) error {
 	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		n, err := tx.exec(ctx, `DELETE FROM consents WHERE citizen_id = $1 AND client_id = $2`, bin(citizen), clientID)

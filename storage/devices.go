@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,12 +36,12 @@ func scanDevice(r row, more ...any) (authn.Device, error) {
 	return d, nil
 }
 
-// insertDevice stores a device in the citizen's present epoch. A key that is
-// known already, a revoked one's included, is identity.ErrConflict.
+// insertDevice stores a device in the epoch of its citizen, whose row is held. A
+// key that is known already, a revoked one's included, is identity.ErrConflict.
 func (s *Store) insertDevice(ctx context.Context, tx db, d authn.Device) error {
 	ok, err := changed(ctx, tx, `INSERT INTO devices (id, citizen_id, kind, name, state, state_at, epoch, jwk, alg, thumbprint, key_level, evidence,
   cookie, cookie_at, expires_at, place, created_at, last_used_at)
- SELECT $1, c.id, $2, $3, 'active', $4, c.epoch, $5, $6, $7, $8, $9, $10, $4, $11, $12, $4, $4 FROM citizens c WHERE c.id = $13 AND c.state = 'normal'
+ SELECT $1, c.id, $2, $3, 'active', $4, c.epoch, $5, $6, $7, $8, $9, $10, $4, $11, $12, $4, $4 FROM citizens c WHERE c.id = $13
  ON CONFLICT DO NOTHING`,
 		bin(d.ID), string(d.Kind), d.Name, ms(d.Created), orNull(string(d.JWK)), orNull(d.Alg), nilBytes(d.Thumbprint), orNull(string(d.KeyLevel)),
 		nilBytes(d.Evidence), nilBytes(d.Cookie), msOrNull(d.Expires), printable(d.Place, maxReason), bin(d.Citizen))
@@ -54,7 +55,7 @@ func (s *Store) insertDevice(ctx context.Context, tx db, d authn.Device) error {
 }
 
 // ListDevices implements authn.Devices: what the citizen may still want to see or
-// end; browsers that ran out or died with a password are no news.
+// end; browsers that died with a password are no news.
 func (s *Store) ListDevices(ctx context.Context, citizen identity.ID) ([]authn.Device, error) {
 	all, err := list(ctx, s.db, func(r row) (authn.Device, error) { return scanDevice(r) },
 		`SELECT `+deviceColumns+` FROM devices d JOIN citizens c ON c.id = d.citizen_id
@@ -82,10 +83,17 @@ func (s *Store) RenameDevice(ctx context.Context, citizen, id identity.ID, name 
 	}), "renaming a device")
 }
 
-// EndDevice implements authn.Devices. It locks the device's row first; FinishFlow
-// holds the same row when a login is made with it, so the one sees the other.
+// EndDevice implements authn.Devices.
 func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, e audit.Event) error {
+	switch state {
+	case identity.DeviceSuspended, identity.DeviceLost, identity.DeviceRevoked:
+	default:
+		return fmt.Errorf("storage: a device is not ended by making it %q", state)
+	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if _, err := s.hold(ctx, tx, citizen); err != nil {
+			return err
+		}
 		ok, err := changed(ctx, tx, `UPDATE devices SET state = $1, state_at = $2, state_reason = $3, cookie = NULL, cookie_before = NULL
  WHERE id = $4 AND citizen_id = $5 AND state IN ('active', 'suspended') AND state <> $1`,
 			string(state), ms(e.At), printable(e.Reason, maxReason), bin(id), bin(citizen))
@@ -130,6 +138,9 @@ func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state id
 // TrustBrowser implements authn.Devices.
 func (s *Store) TrustBrowser(ctx context.Context, d authn.Device, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := s.act(ctx, tx, d.Citizen, e.Login, e.At); err != nil {
+			return err
+		}
 		if err := s.insertDevice(ctx, tx, d); err != nil {
 			return err
 		}
@@ -173,7 +184,7 @@ func (s *Store) SpendNonce(ctx context.Context, key []byte, expires, now time.Ti
 
 // OpenEnrolment implements authn.Phones.
 func (s *Store) OpenEnrolment(ctx context.Context, e authn.PhoneEnrolment) error {
-	_, err := s.db.exec(ctx, `INSERT INTO enrolments (id, citizen_id, login_id, code, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $5)`,
+	_, err := s.db.exec(ctx, `INSERT INTO enrolments (id, citizen_id, login_id, code, expires_at) VALUES ($1, $2, $3, $4, $5)`,
 		bin(e.ID), bin(e.Citizen), bin(e.Login), e.Code, ms(e.Expires))
 	return wrap(err, "opening an enrolment")
 }
@@ -209,22 +220,24 @@ func (s *Store) Enrolment(ctx context.Context, id identity.ID, now time.Time) (a
 // BindPhone implements authn.Phones.
 func (s *Store) BindPhone(ctx context.Context, enrolment identity.ID, d authn.Device, now time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		h, err := s.hold(ctx, tx, d.Citizen)
+		if err != nil {
+			return err
+		}
 		var login identity.ID
-		err := tx.queryRow(ctx, `UPDATE enrolments SET finished_at = $1
+		err = tx.queryRow(ctx, `UPDATE enrolments SET finished_at = $1
  WHERE id = $2 AND citizen_id = $3 AND challenge IS NOT NULL AND finished_at IS NULL AND expires_at > $1 RETURNING login_id`,
 			ms(now), bin(enrolment), bin(d.Citizen)).Scan(&login)
 		if errors.Is(err, errNoRows) {
-			return identity.ErrSpent
+			return whyNot(ctx, tx, `SELECT 1 FROM enrolments WHERE id = $1 AND citizen_id = $2 AND finished_at IS NOT NULL`, bin(enrolment), bin(d.Citizen))
 		}
 		if err != nil {
 			return err
 		}
-		var one int
-		err = tx.queryRow(ctx, `SELECT 1 FROM logins l JOIN citizens c ON c.id = l.citizen_id WHERE l.id = $1 AND `+asOf(liveLogin, "$2"), bin(login), ms(now)).Scan(&one)
-		if errors.Is(err, errNoRows) {
+		if !h.state.MaySignIn() {
 			return identity.ErrEnded
 		}
-		if err != nil {
+		if err := aliveIn(ctx, tx, h, d.Citizen, login, now); err != nil {
 			return err
 		}
 		if err := s.insertDevice(ctx, tx, d); err != nil {

@@ -30,7 +30,7 @@ func record(ctx context.Context, d db, e audit.Event) error {
 	if _, err := d.exec(ctx, insertEvent, args...); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Kind, err)
 	}
-	if !e.Notify || e.Citizen.IsZero() {
+	if !notifies(e) {
 		return nil
 	}
 	detail, err := detailJSON(e)
@@ -38,11 +38,14 @@ func record(ctx context.Context, d db, e audit.Event) error {
 		return err
 	}
 	if _, err := d.exec(ctx, `INSERT INTO notices (id, citizen_id, kind, detail, place, at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		bin(identity.NewID()), bin(e.Citizen), string(e.Kind), detail, e.Place, ms(e.At)); err != nil {
+		bin(identity.NewID()), bin(e.Citizen), string(e.Kind), detail, printable(e.Place, maxReason), ms(e.At)); err != nil {
 		return fmt.Errorf("noting %s: %w", e.Kind, err)
 	}
 	return nil
 }
+
+// notifies reports whether a citizen is to hear of the event.
+func notifies(e audit.Event) bool { return e.Notify && !e.Citizen.IsZero() }
 
 func eventArgs(e audit.Event) ([]any, error) {
 	if e.Kind == "" || e.At.IsZero() {
@@ -53,7 +56,7 @@ func eventArgs(e audit.Event) ([]any, error) {
 		return nil, err
 	}
 	return []any{ms(e.At), string(e.Kind), string(e.Actor), bin(e.Citizen), bin(e.Login), bin(e.Device),
-		orNull(e.Client), printable(e.Reason, maxReason), detail, printable(e.Place, maxReason)}, nil
+		orNull(printable(e.Client, maxReason)), printable(e.Reason, maxReason), detail, printable(e.Place, maxReason)}, nil
 }
 
 func detailJSON(e audit.Event) (string, error) {

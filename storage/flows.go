@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"ecardid/audit"
@@ -34,21 +35,52 @@ func (s *Store) sealFlow(f authn.Flow) ([]byte, error) {
 	return s.sealed(seal.PII, "flows", "body", f.ID[:], b)
 }
 
-// BeginFlow implements authn.Flows. The cap is counted from the planner's side of
-// things: an exact count of a large table costs more than it is worth, so the
-// oldest flows make room once the table has grown over it (see Sweep).
+// A crowd knows about how many flows are alive. It is counted once a second and
+// not at each sign-in, because counting many costs more than a sign-in does; what
+// other replicas begin within that second may go over the cap.
+type crowd struct {
+	mu  sync.Mutex
+	at  time.Time
+	n   int
+	max int // maxFlows when zero
+}
+
+// admit counts one more, or says that there is no room.
+func (c *crowd) admit(ctx context.Context, d db, now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := c.max
+	if most == 0 {
+		most = maxFlows
+	}
+	if now.Sub(c.at).Abs() >= time.Second {
+		if err := d.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM flows WHERE expires_at > $1 LIMIT $2) n`, ms(now), most).Scan(&c.n); err != nil {
+			return err
+		}
+		c.at = now
+	}
+	if c.n >= most {
+		return identity.ErrConflict
+	}
+	c.n++
+	return nil
+}
+
+// BeginFlow implements authn.Flows. A step-up is begun by somebody we know and is
+// never turned away.
 func (s *Store) BeginFlow(ctx context.Context, f authn.Flow) error {
 	body, err := s.sealFlow(f)
 	if err != nil {
 		return known(err, "sealing a flow")
 	}
-	ok, err := changed(ctx, s.db, `INSERT INTO flows (id, browser, body, citizen_id, epoch, login_id, version, created_at, expires_at)
- SELECT $1, $2, $3, $4, $5, $6, 1, $7, $8
-  WHERE (SELECT count(*) FROM (SELECT 1 FROM flows WHERE expires_at > $7 LIMIT $9) n) < $9`,
-		bin(f.ID), f.Browser, body, bin(f.Citizen), f.Epoch, bin(f.Login), ms(f.Created), ms(f.Expires), maxFlows)
-	if err == nil && !ok {
-		return identity.ErrConflict
+	if f.Login.IsZero() {
+		if err := s.crowd.admit(ctx, s.db, f.Created); err != nil {
+			return known(err, "counting flows")
+		}
 	}
+	_, err = s.db.exec(ctx, `INSERT INTO flows (id, browser, body, citizen_id, epoch, login_id, version, created_at, expires_at)
+ VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8)`,
+		bin(f.ID), f.Browser, body, bin(f.Citizen), f.Epoch, bin(f.Login), ms(f.Created), ms(f.Expires))
 	return wrap(err, "beginning a flow")
 }
 
@@ -95,8 +127,8 @@ func (s *Store) MoveFlow(ctx context.Context, f *authn.Flow, now time.Time) erro
 	return nil
 }
 
-// FinishFlow implements authn.Flows. It is one transaction: the flow's deletion decides
-// who finishes it, and the locks on citizen and devices make a revocation either
+// FinishFlow implements authn.Flows. It is one transaction: the flow's deletion
+// decides who finishes it, and holding the citizen's row makes a revocation either
 // see the login or be seen by it.
 func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, replaces identity.ID, e audit.Event) error {
 	l := n.Login
@@ -105,6 +137,18 @@ func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, 
 		return fmt.Errorf("encoding proofs: %w", err)
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		h, err := s.hold(ctx, tx, f.Citizen)
+		if errors.Is(err, identity.ErrNotFound) || err == nil && (!h.state.MaySignIn() || h.epoch != f.Epoch) {
+			return identity.ErrEnded
+		}
+		if err != nil {
+			return err
+		}
+		for _, id := range devicesOf(l) {
+			if err := activeIn(ctx, tx, h, f.Citizen, id); err != nil {
+				return err
+			}
+		}
 		ok, err := changed(ctx, tx, `DELETE FROM flows WHERE id = $1 AND browser = $2 AND version = $3 AND expires_at > $4`,
 			bin(f.ID), f.Browser, f.Version, ms(l.Started))
 		if err != nil {
@@ -113,49 +157,61 @@ func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, 
 		if !ok {
 			return identity.ErrSpent
 		}
-		var epoch int64
-		err = tx.queryRow(ctx, s.locked(`SELECT epoch FROM citizens WHERE id = $1 AND epoch = $2 AND state = 'normal'`), bin(f.Citizen), f.Epoch).Scan(&epoch)
-		if errors.Is(err, errNoRows) {
-			return identity.ErrEnded
-		}
-		if err != nil {
-			return err
-		}
-		for _, id := range devicesOf(l) {
-			var one int
-			err := tx.queryRow(ctx, s.locked(`SELECT 1 FROM devices WHERE id = $1 AND citizen_id = $2 AND state = 'active' AND (kind <> 'browser' OR epoch = $3)`),
-				bin(id), bin(f.Citizen), epoch).Scan(&one)
-			if errors.Is(err, errNoRows) {
-				return identity.ErrEnded
-			}
-			if err != nil {
+		if !f.Login.IsZero() {
+			// Its proofs came from that login: whoever ended it meant them too.
+			if err := aliveIn(ctx, tx, h, f.Citizen, f.Login, l.Started); err != nil {
 				return err
 			}
 		}
-		if !replaces.IsZero() {
-			if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'replaced' WHERE id = $2 AND ended_at IS NULL`,
-				ms(l.Started), bin(replaces)); err != nil {
-				return err
-			}
-		}
-		idle := l.Started.Add(n.Idle)
 		if _, err := tx.exec(ctx, `INSERT INTO logins (id, citizen_id, epoch, device_id, token, proofs, locale, agent, place, created_at, seen_at, idle_at, expires_at)
  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)`,
-			bin(l.ID), bin(f.Citizen), epoch, bin(l.Device), n.Token, string(proofs), l.Locale, printable(n.Agent, maxReason), printable(n.Place, maxReason),
-			ms(l.Started), ms(idle), ms(l.Ends)); err != nil {
+			bin(l.ID), bin(f.Citizen), h.epoch, bin(l.Device), n.Token, string(proofs), l.Locale, printable(n.Agent, maxReason), printable(n.Place, maxReason),
+			ms(l.Started), ms(l.Started.Add(n.Idle)), ms(l.Ends)); err != nil {
+			return err
+		}
+		if err := replaceLogin(ctx, tx, replaces, f.Citizen, l); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	}), "finishing a flow")
 }
 
-// locked makes a read hold its row against change until the transaction ends. The
-// one writer of SQLite needs no telling.
-func (s *Store) locked(sql string) string {
-	if s.dialect == postgres {
-		return sql + ` FOR SHARE`
+// activeIn answers identity.ErrEnded unless the held citizen's device is active. A
+// trusted browser is one in its own epoch only.
+func activeIn(ctx context.Context, tx db, h held, citizen, device identity.ID) error {
+	var one int
+	err := tx.queryRow(ctx, `SELECT 1 FROM devices WHERE id = $1 AND citizen_id = $2 AND state = 'active' AND (kind <> 'browser' OR epoch = $3)`,
+		bin(device), bin(citizen), h.epoch).Scan(&one)
+	if errors.Is(err, errNoRows) {
+		return identity.ErrEnded
 	}
-	return sql
+	return err
+}
+
+// replaceLogin ends the login that l takes the place of. What that one gave to
+// applications goes on with l: to prove more in the same browser is not to sign
+// out everywhere. But only if l stands on every device the old one stood on;
+// otherwise the loss of one of them would not reach those grants any more
+// (SECURITY DV2), and they end here.
+func replaceLogin(ctx context.Context, tx db, replaces, citizen identity.ID, l identity.Login) error {
+	if replaces.IsZero() {
+		return nil
+	}
+	old, err := scanLogin(tx.queryRow(ctx, `UPDATE logins AS l SET ended_at = $1, end_reason = 'replaced'
+ WHERE l.id = $2 AND l.citizen_id = $3 AND l.ended_at IS NULL RETURNING `+loginColumns, ms(l.Started), bin(replaces), bin(citizen)))
+	if errors.Is(err, errNoRows) {
+		return nil // it had ended by itself
+	}
+	if err != nil {
+		return err
+	}
+	have := devicesOf(l)
+	if !slices.ContainsFunc(devicesOf(old), func(id identity.ID) bool { return !slices.Contains(have, id) }) {
+		if _, err := tx.exec(ctx, `UPDATE grants SET login_id = $1 WHERE login_id = $2 AND revoked_at IS NULL`, bin(l.ID), bin(replaces)); err != nil {
+			return err
+		}
+	}
+	return dropFlowsOf(ctx, tx, replaces)
 }
 
 // devicesOf lists the devices a login stands on, each once.
@@ -170,8 +226,6 @@ func devicesOf(l identity.Login) []identity.ID {
 	for _, p := range l.Proofs {
 		add(p.Device)
 	}
-	// In one order everywhere, so that two transactions never wait for each other.
-	slices.SortFunc(ids, func(a, b identity.ID) int { return slices.Compare(a[:], b[:]) })
 	return ids
 }
 

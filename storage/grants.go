@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,11 +25,13 @@ type hot interface {
 
 // alive is the condition under which a grant g is, joined with its login l and
 // its citizen c; $NOW stands for the parameter that holds the time. It is the one place that says so
-// (DESIGN D3), and every statement that uses a grant contains it.
+// (DESIGN D3), and every statement that uses a grant contains it. A device has no
+// line here: ending one ends the logins that stand on it, and no login is made on
+// one that has ended.
 const alive = ` g.revoked_at IS NULL AND g.expires_at > $NOW
  AND l.ended_at IS NULL AND (g.offline OR l.expires_at > $NOW AND l.idle_at > $NOW)
  AND g.epoch = c.epoch AND l.epoch = c.epoch AND c.state = 'normal'
- AND EXISTS (SELECT 1 FROM clients k WHERE k.id = g.client_id AND k.state = 'live') `
+ AND EXISTS (SELECT 1 FROM clients k WHERE k.id = g.client_id AND k.state = 'live' AND k.epoch = g.client_epoch) `
 
 // aliveAt puts the number of the parameter that holds the time into alive.
 func aliveAt(param string) string { return asOf(alive, param) }
@@ -118,19 +121,44 @@ func (s *Store) Redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, er
 	return g, nil
 }
 
+// accessBinding is what a token is bound to: the key this request proved, or else
+// what the grant is bound to. Bearer is only what both call bearer.
+func accessBinding(asked, grant oauth.Binding) oauth.Binding {
+	if asked.JKT == "" {
+		asked.JKT = grant.JKT
+	}
+	if asked.X5T == "" {
+		asked.X5T = grant.X5T
+	}
+	return asked
+}
+
 // replayed finds out why a code bought nothing. A spent one that comes back with
 // everything right was stolen from somebody, or by somebody: the grant ends (RFC
 // 6749 §4.1.2). With anything wrong it is a stranger's guess and hurts nobody.
 func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
-	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = $1
+	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
  WHERE code = $2 AND client_id = $3 AND redirect_uri = $4 AND code_challenge = $5
-   AND (code_jkt IS NULL OR code_jkt = $6) AND code_used_at IS NOT NULL AND revoked_at IS NULL`,
+   AND (code_jkt IS NULL OR code_jkt = $6) AND code_used_at IS NOT NULL`,
 		ms(r.Now), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT))
 	switch {
 	case err != nil:
 		return err
 	case ok:
 		return identity.ErrSpent
+	case r.Access.Scope == nil:
+		return identity.ErrNotFound
+	}
+	var scope string
+	err = s.db.queryRow(ctx, `SELECT scope FROM grants
+ WHERE code = $2 AND client_id = $3 AND redirect_uri = $4 AND code_challenge = $5
+   AND (code_jkt IS NULL OR code_jkt = $6) AND code_used_at IS NULL AND code_expires_at > $1`,
+		ms(r.Now), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT)).Scan(&scope)
+	switch {
+	case err != nil && !errors.Is(err, errNoRows):
+		return err
+	case err == nil && !contains(strings.Fields(scope), r.Access.Scope):
+		return identity.ErrScope
 	}
 	return identity.ErrNotFound
 }
@@ -138,7 +166,11 @@ func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
 // Refresh implements oauth.Refreshes.
 func (s *Store) Refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
 	g, err := s.hot.refresh(ctx, r)
-	if errors.Is(err, errNoRows) {
+	if errors.Is(err, errOvertaken) {
+		// The token is now the one before, and good again if there is a grace.
+		g, err = s.hot.refresh(ctx, r)
+	}
+	if errors.Is(err, errNoRows) || errors.Is(err, errOvertaken) {
 		return oauth.Grant{}, known(s.refused(ctx, r), "refreshing")
 	}
 	if err != nil {
@@ -151,12 +183,24 @@ func (s *Store) Refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, e
 	return g, nil
 }
 
+// errOvertaken: another rotation of the same token came first.
+var errOvertaken = errors.New("storage: overtaken by another rotation")
+
+// graceEnds is the time a rotation must be later than for the token before it to
+// be accepted again. Without a grace none is late enough, whatever two clocks say.
+func graceEnds(r oauth.Refreshing) int64 {
+	if r.Grace <= 0 {
+		return math.MaxInt64
+	}
+	return ms(r.Now.Add(-r.Grace))
+}
+
 // refused finds out why a refresh token bought nothing. The one before the last
 // rotation, back after its grace, ends the family (RFC 9700 §4.14.2).
 func (s *Store) refused(ctx context.Context, r oauth.Refreshing) error {
-	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = $1
- WHERE refresh_before = $2 AND client_id = $3 AND (jkt IS NULL OR jkt = $4) AND revoked_at IS NULL AND refresh_at <= $5`,
-		ms(r.Now), r.Token, r.ClientID, orNull(r.JKT), ms(r.Now.Add(-r.Grace)))
+	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
+ WHERE refresh_before = $2 AND client_id = $3 AND (jkt IS NULL OR jkt = $4) AND refresh_at <= $5`,
+		ms(r.Now), r.Token, r.ClientID, orNull(r.JKT), graceEnds(r))
 	switch {
 	case err != nil:
 		return err

@@ -18,22 +18,21 @@ type pgHot struct{ db db }
 // before, so a "no" anywhere changes nothing.
 const pgIssue = `
 WITH live AS (
-  SELECT l.epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id
+  SELECT l.epoch, k.epoch AS client_epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id JOIN clients k ON k.id = $4
    WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
-     AND l.epoch = c.epoch AND c.state = 'normal'
-     AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $4 AND k.state = 'live')
+     AND l.epoch = c.epoch AND c.state = 'normal' AND k.state = 'live'
 ), may AS (
-  SELECT epoch FROM live WHERE $5::boolean OR $6::boolean OR
-   (SELECT count(*) FROM consents WHERE citizen_id = $2 AND client_id = $4 AND scope = ANY($7::text[])
-       AND (expires_at IS NULL OR expires_at > $3)) = cardinality($7::text[])
+  SELECT epoch, client_epoch FROM live WHERE $5::boolean OR $6::boolean OR
+   (SELECT count(*) FROM (SELECT 1 FROM consents WHERE citizen_id = $2 AND client_id = $4 AND scope = ANY($7::text[])
+       AND (expires_at IS NULL OR expires_at > $3) FOR KEY SHARE) given) = cardinality($7::text[])
 ), dropped AS (
   DELETE FROM requests WHERE handle = $8 AND client_id = $4 AND expires_at > $3 AND EXISTS (SELECT 1 FROM may) RETURNING 1
 ), go AS (
-  SELECT epoch FROM may WHERE $8::bytea IS NULL OR EXISTS (SELECT 1 FROM dropped)
+  SELECT epoch, client_epoch FROM may WHERE $8::bytea IS NULL OR EXISTS (SELECT 1 FROM dropped)
 ), issued AS (
-  INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, scope, resource, redirect_uri, nonce, auth, offline, opaque,
+  INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri, nonce, auth, offline, opaque,
                       jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at)
-  SELECT $9, $4, $2, $1, epoch, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $3, $23 FROM go
+  SELECT $9, $4, $2, $1, epoch, client_epoch, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $3, $23 FROM go
 ), agreed AS (
   INSERT INTO consents (citizen_id, client_id, scope, given_at, expires_at)
   SELECT $2, $4, s, $3, $24 FROM go, unnest($7::text[]) s WHERE $5::boolean
@@ -41,6 +40,8 @@ WITH live AS (
 ), noted AS (
   INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place)
   SELECT $25, $26, $27, $28, $29, $30, $31, $32, $33, $34 FROM go WHERE $5::boolean
+), told AS (
+  INSERT INTO notices (id, citizen_id, kind, detail, place, at) SELECT $35, $28, $26, $33, $34, $25 FROM go WHERE $36::boolean
 )
 SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM may), (SELECT count(*) FROM go)`
 
@@ -60,7 +61,7 @@ func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		bin(g.ID), strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI, g.Nonce,
 		jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 		n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Expires), msOrNull(n.ConsentExpires),
-	}, event...)...).Scan(&live, &may, &issued)
+	}, append(event, bin(identity.NewID()), n.Consent && notifies(n.Event))...)...).Scan(&live, &may, &issued)
 	switch {
 	case err != nil:
 		return err
@@ -87,18 +88,40 @@ WITH g AS (
     FROM logins l, citizens c
    WHERE g.code = $6 AND g.client_id = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
      AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
+     AND ($14::text[] IS NULL OR $14::text[] <@ string_to_array(g.scope, ' '))
      AND l.id = g.login_id AND c.id = g.citizen_id AND ` + aliveAt("$1") + `
   RETURNING g.*
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
-  SELECT $11, g.id, g.citizen_id, g.client_id, g.scope, coalesce($12, g.resource), $2, $3, $1, $13 FROM g WHERE g.opaque
+  SELECT $11, g.id, g.citizen_id, g.client_id, ` + pgTokenScope("g", "$14", "$15") + `, coalesce($12, g.resource), coalesce($16, g.jkt), coalesce($17, g.x5t), $1, $13 FROM g WHERE g.opaque
 )
 SELECT ` + grantColumns + ` FROM g`
 
 func (h pgHot) redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, error) {
 	return scanGrant(h.db.queryRow(ctx, pgRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
 		nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT),
-		r.Access.Token, resourceOrNull(r.Access.Resource), ms(r.Access.Expires)))
+		nilBytes(r.Access.Token), resourceOrNull(r.Access.Resource), ms(r.Access.Expires), scopeOrNull(r.Access.Scope), without(r.Access),
+		orNull(r.Access.Binding.JKT), orNull(r.Access.Binding.X5T)))
+}
+
+// pgTokenScope is an access token's scope: what was asked, or else the grant's own,
+// without what is not carried on.
+func pgTokenScope(grant, asked, without string) string {
+	return `array_to_string(ARRAY(SELECT s FROM unnest(coalesce(` + asked + `::text[], string_to_array(` + grant + `.scope, ' '))) s WHERE s <> ALL (` + without + `::text[])), ' ')`
+}
+
+func scopeOrNull(scope []string) any {
+	if scope == nil {
+		return nil
+	}
+	return scope
+}
+
+func without(a oauth.NewAccess) []string {
+	if a.Without == nil {
+		return []string{}
+	}
+	return a.Without
 }
 
 func resourceOrNull(r []string) any {
@@ -127,28 +150,19 @@ WITH g AS (
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
   SELECT $10, ok.id, ok.citizen_id, ok.client_id,
-         array_to_string(ARRAY(SELECT s FROM unnest(coalesce($6::text[], string_to_array(ok.scope, ' '))) s WHERE s <> ALL ($11::text[])), ' '),
-         coalesce($12, ok.resource), ok.jkt, ok.x5t, $1, $13
+         ` + pgTokenScope("ok", "$6", "$11") + `, coalesce($12, ok.resource), coalesce($14, ok.jkt), coalesce($15, ok.x5t), $1, $13
     FROM ok WHERE ok.opaque AND ($7::bytea IS NULL OR EXISTS (SELECT 1 FROM moved))
 )
 SELECT ` + grantColumns + `, $7::bytea IS NULL OR EXISTS (SELECT 1 FROM moved) OR NOT EXISTS (SELECT 1 FROM ok) FROM g`
 
 func (h pgHot) refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
-	var scope any
-	if r.Access.Scope != nil {
-		scope = r.Access.Scope
-	}
-	without := r.Access.Without
-	if without == nil {
-		without = []string{}
-	}
 	var won bool
-	g, err := scanGrant(h.db.queryRow(ctx, pgRefresh, ms(r.Now), r.Token, ms(r.Now.Add(-r.Grace)), r.ClientID, orNull(r.JKT),
-		scope, nilBytes(r.Next), ms(r.RefreshIdle), ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10)),
-		r.Access.Token, without, resourceOrNull(r.Access.Resource), ms(r.Access.Expires)), &won)
+	g, err := scanGrant(h.db.queryRow(ctx, pgRefresh, ms(r.Now), r.Token, graceEnds(r), r.ClientID, orNull(r.JKT),
+		scopeOrNull(r.Access.Scope), nilBytes(r.Next), ms(r.RefreshIdle), ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10)),
+		nilBytes(r.Access.Token), without(r.Access), resourceOrNull(r.Access.Resource), ms(r.Access.Expires),
+		orNull(r.Access.Binding.JKT), orNull(r.Access.Binding.X5T)), &won)
 	if err == nil && !won {
-		// Two rotations at once: the other one has it.
-		return oauth.Grant{}, errNoRows
+		return oauth.Grant{}, errOvertaken
 	}
 	return g, err
 }

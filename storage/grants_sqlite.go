@@ -17,11 +17,11 @@ type liteHot struct{ db db }
 func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 	g := n.Grant
 	return h.db.tx(ctx, func(ctx context.Context, tx db) error {
-		var epoch int64
-		err := tx.queryRow(ctx, `SELECT l.epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id
+		var epoch, clientEpoch int64
+		err := tx.queryRow(ctx, `SELECT l.epoch, k.epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id JOIN clients k ON k.id = $4
  WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
-   AND l.epoch = c.epoch AND c.state = 'normal' AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $4 AND k.state = 'live')`,
-			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID).Scan(&epoch)
+   AND l.epoch = c.epoch AND c.state = 'normal' AND k.state = 'live'`,
+			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID).Scan(&epoch, &clientEpoch)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrEnded
 		}
@@ -49,10 +49,10 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 				return identity.ErrSpent
 			}
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, scope, resource, redirect_uri,
+		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri,
   nonce, auth, offline, opaque, jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
-			bin(g.ID), g.ClientID, bin(g.Citizen), bin(g.Login), epoch, strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI,
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
+			bin(g.ID), g.ClientID, bin(g.Citizen), bin(g.Login), epoch, clientEpoch, strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI,
 			g.Nonce, jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 			n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Created), ms(g.Expires)); err != nil {
 			return err
@@ -91,6 +91,9 @@ func (h liteHot) redeem(ctx context.Context, r oauth.Redemption) (g oauth.Grant,
 		if g, err = scanGrant(tx.queryRow(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.code = $1`, r.Code)); err != nil {
 			return err
 		}
+		if !contains(g.Scope, r.Access.Scope) {
+			return identity.ErrScope
+		}
 		return h.access(ctx, tx, g, r.Access, ms(r.Now))
 	})
 	return g, err
@@ -109,9 +112,10 @@ func (h liteHot) access(ctx context.Context, tx db, g oauth.Grant, a oauth.NewAc
 		resource = a.Resource
 	}
 	scope = slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return slices.Contains(a.Without, s) })
+	bound := accessBinding(a.Binding, g.Binding)
 	_, err := tx.exec(ctx, `INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, a.Token, bin(g.ID), bin(g.Citizen), g.ClientID, strings.Join(scope, " "),
-		resourceText(resource), orNull(g.Binding.JKT), orNull(g.Binding.X5T), now, ms(a.Expires))
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, nilBytes(a.Token), bin(g.ID), bin(g.Citizen), g.ClientID, strings.Join(scope, " "),
+		resourceText(resource), orNull(bound.JKT), orNull(bound.X5T), now, ms(a.Expires))
 	return err
 }
 
@@ -123,7 +127,7 @@ var liteRefresh = `SELECT ` + grantColumns + `, g.refresh_idle_at
 func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant, err error) {
 	var idle int64
 	read := func(ctx context.Context, d db) error {
-		g, err = scanGrant(d.queryRow(ctx, liteRefresh, ms(r.Now), r.Token, ms(r.Now.Add(-r.Grace)), r.ClientID, orNull(r.JKT)), &idle)
+		g, err = scanGrant(d.queryRow(ctx, liteRefresh, ms(r.Now), r.Token, graceEnds(r), r.ClientID, orNull(r.JKT)), &idle)
 		return err
 	}
 	// Most refreshes change nothing; they do not wait for the writer.

@@ -21,24 +21,15 @@ type livenessSessions struct{ s *Store }
 // beginnings see each other.
 func (l livenessSessions) Begin(ctx context.Context, n liveness.Session, lim liveness.Limits) error {
 	return wrapLiveness(l.s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		var one int
-		lock := `SELECT 1 FROM citizens WHERE id = $1`
-		if l.s.dialect == postgres {
-			lock += ` FOR NO KEY UPDATE`
-		}
-		err := tx.queryRow(ctx, lock, bin(n.Citizen)).Scan(&one)
-		if errors.Is(err, errNoRows) {
-			return identity.ErrNotFound
-		}
-		if err != nil {
+		if _, err := l.s.hold(ctx, tx, n.Citizen); err != nil {
 			return err
 		}
 		var inTxn, recent, day int
 		// A session that is still pending has reserved what a whole one may use.
 		if err := tx.queryRow(ctx, `SELECT
  (SELECT count(*) FROM liveness_sessions WHERE txn_hash = $1),
- (SELECT coalesce(sum(CASE WHEN state = 'pending' THEN $2 ELSE tries END), 0) FROM liveness_sessions WHERE citizen_id = $3 AND begun_at > $4),
- (SELECT coalesce(sum(CASE WHEN state = 'pending' THEN $2 ELSE tries END), 0) FROM liveness_sessions WHERE citizen_id = $3 AND begun_at > $5)`,
+ (SELECT CAST(coalesce(sum(CASE WHEN state = 'pending' THEN $2 ELSE tries END), 0) AS bigint) FROM liveness_sessions WHERE citizen_id = $3 AND begun_at > $4),
+ (SELECT CAST(coalesce(sum(CASE WHEN state = 'pending' THEN $2 ELSE tries END), 0) AS bigint) FROM liveness_sessions WHERE citizen_id = $3 AND begun_at > $5)`,
 			n.TxnHash, int64(lim.PerSession), bin(n.Citizen), ms(n.Begun.Add(-lim.TriesWithin)), ms(n.Begun.Add(-24*time.Hour))).
 			Scan(&inTxn, &recent, &day); err != nil {
 			return err
@@ -49,7 +40,7 @@ func (l livenessSessions) Begin(ctx context.Context, n liveness.Session, lim liv
 		case recent+lim.PerSession > lim.Tries || day+lim.PerSession > lim.PerDay:
 			return liveness.ErrCitizenLimit
 		}
-		_, err = tx.exec(ctx, `INSERT INTO liveness_sessions (id, provider, txn_hash, citizen_id, device_id, purpose, state, begun_at, ends_at)
+		_, err := tx.exec(ctx, `INSERT INTO liveness_sessions (id, provider, txn_hash, citizen_id, device_id, purpose, state, begun_at, ends_at)
  VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)`,
 			bin(n.ID), n.Provider, n.TxnHash, bin(n.Citizen), bin(n.Device), string(n.Purpose), ms(n.Begun), ms(n.Ends))
 		return err
@@ -108,8 +99,17 @@ func (l livenessSessions) get(ctx context.Context, d db, id identity.ID, lock st
 
 func (l livenessSessions) Settle(ctx context.Context, id identity.ID, how liveness.Settlement) error {
 	var answer error
-	err := l.s.db.tx(ctx, func(ctx context.Context, tx db) error {
+	// Whose session it is never changes; their row is held first, as everywhere,
+	// so that standing is what it is when this is committed.
+	before, err := l.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = l.s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		answer = nil
+		if _, err := l.s.hold(ctx, tx, before.Citizen); err != nil {
+			return err
+		}
 		lock := ""
 		if l.s.dialect == postgres {
 			lock = `FOR UPDATE OF v`

@@ -51,6 +51,9 @@ func (s *Store) TouchLogin(ctx context.Context, id identity.ID, now time.Time, i
 // EndLogin implements authn.Logins.
 func (s *Store) EndLogin(ctx context.Context, citizen, login identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if _, err := s.hold(ctx, tx, citizen); err != nil {
+			return err
+		}
 		ok, err := changed(ctx, tx, `UPDATE logins SET ended_at = $1, end_reason = 'ended' WHERE id = $2 AND citizen_id = $3 AND ended_at IS NULL`,
 			ms(e.At), bin(login), bin(citizen))
 		if err != nil {
@@ -75,6 +78,9 @@ func dropFlowsOf(ctx context.Context, tx db, login identity.ID) error {
 // EndOtherLogins implements authn.Logins.
 func (s *Store) EndOtherLogins(ctx context.Context, citizen, keep identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if _, err := s.hold(ctx, tx, citizen); err != nil {
+			return err
+		}
 		if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'ended' WHERE citizen_id = $2 AND id <> $3 AND ended_at IS NULL`,
 			ms(e.At), bin(citizen), keep[:]); err != nil {
 			return err
@@ -104,7 +110,7 @@ func (s *Store) ListLogins(ctx context.Context, citizen identity.ID, now time.Ti
 // LastLogin implements authn.Logins.
 func (s *Store) LastLogin(ctx context.Context, citizen, before identity.ID) (authn.LoginRow, error) {
 	l, err := scanLoginRow(s.db.queryRow(ctx, `SELECT `+loginColumns+`, l.agent, l.place FROM logins l
- WHERE l.citizen_id = $1 AND l.id <> $2 AND l.created_at <= (SELECT created_at FROM logins WHERE id = $2)
+ WHERE l.citizen_id = $1 AND l.id <> $2 AND l.created_at <= (SELECT created_at FROM logins WHERE id = $2 AND citizen_id = $1)
    AND coalesce(l.end_reason, '') <> 'replaced' ORDER BY l.created_at DESC LIMIT 1`, bin(citizen), bin(before)))
 	return l, notFound(err, "reading the last login")
 }

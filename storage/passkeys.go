@@ -17,6 +17,9 @@ const passkeyColumns = ` p.id, p.citizen_id, p.device_id, p.name, p.credential, 
 // usablePasskey: not disabled, and the device it lives on is active.
 const usablePasskey = ` p.state = 'active' AND (p.device_id IS NULL OR EXISTS (SELECT 1 FROM devices d WHERE d.id = p.device_id AND d.state = 'active')) `
 
+// signsIn: usable, and its citizen may sign in.
+const signsIn = usablePasskey + ` AND EXISTS (SELECT 1 FROM citizens c WHERE c.id = p.citizen_id AND c.state = 'normal') `
+
 func scanPasskey(r row, more ...any) (authn.Passkey, error) {
 	var p authn.Passkey
 	var credential string
@@ -66,6 +69,9 @@ func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device
 		return fmt.Errorf("encoding a passkey: %w", err)
 	}
 	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := s.act(ctx, tx, p.Citizen, e.Login, e.At); err != nil {
+			return err
+		}
 		if d != nil {
 			if err := s.insertDevice(ctx, tx, *d); err != nil {
 				return err
@@ -92,11 +98,11 @@ func (s *Store) UsePasskey(ctx context.Context, p authn.Passkey, now time.Time) 
 	if err != nil {
 		return fmt.Errorf("encoding a passkey: %w", err)
 	}
-	ok, err := changed(ctx, s.db, `UPDATE passkeys SET credential = $1, sign_count = $2, last_used_at = $3
- WHERE id = $4 AND citizen_id = $5 AND state = 'active' AND (sign_count < $2 OR sign_count = 0 AND $2 = 0)`,
+	ok, err := changed(ctx, s.db, `UPDATE passkeys AS p SET credential = $1, sign_count = $2, last_used_at = $3
+ WHERE p.id = $4 AND p.citizen_id = $5 AND (p.sign_count < $2 OR p.sign_count = 0 AND $2 = 0) AND `+signsIn,
 		string(credential), int64(p.Credential.SignCount), ms(now), bin(p.ID), bin(p.Citizen))
 	if err == nil && !ok {
-		return identity.ErrSpent
+		err = whyNot(ctx, s.db, `SELECT 1 FROM passkeys p WHERE p.id = $1 AND p.citizen_id = $2 AND `+signsIn, bin(p.ID), bin(p.Citizen))
 	}
 	return wrap(err, "using a passkey")
 }
@@ -115,20 +121,17 @@ func (s *Store) RemovePasskey(ctx context.Context, citizen, id, keep identity.ID
 // the device it lived on and, because a factor is gone, every login but keep.
 func (s *Store) endPasskey(ctx context.Context, citizen, id, keep identity.ID, statement string, e audit.Event) error {
 	return s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		// Nothing is asked of the one who disables: that is us, who saw a copy.
+		if err := s.holdFor(ctx, tx, citizen, keep, e.At); err != nil {
+			return err
+		}
 		var device identity.ID
-		err := tx.queryRow(ctx, `SELECT device_id FROM passkeys WHERE id = $1 AND citizen_id = $2`, bin(id), bin(citizen)).Scan(&device)
+		err := tx.queryRow(ctx, statement+` RETURNING device_id`, bin(id), bin(citizen)).Scan(&device)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrNotFound
 		}
 		if err != nil {
 			return err
-		}
-		ok, err := changed(ctx, tx, statement, bin(id), bin(citizen))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return identity.ErrSpent
 		}
 		if !device.IsZero() {
 			if _, err := tx.exec(ctx, `UPDATE devices SET state = 'revoked', state_at = $1 WHERE id = $2 AND kind = 'authenticator'`, ms(e.At), bin(device)); err != nil {
@@ -146,7 +149,7 @@ func (s *Store) endPasskey(ctx context.Context, citizen, id, keep identity.ID, s
 func (s *Store) RenamePasskey(ctx context.Context, citizen, id identity.ID, name string, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		var device identity.ID
-		err := tx.queryRow(ctx, `UPDATE passkeys SET name = $1 WHERE id = $2 AND citizen_id = $3 RETURNING device_id`, name, bin(id), bin(citizen)).Scan(&device)
+		err := tx.queryRow(ctx, `UPDATE passkeys SET name = $1 WHERE id = $2 AND citizen_id = $3 AND state = 'active' RETURNING device_id`, name, bin(id), bin(citizen)).Scan(&device)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrNotFound
 		}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"ecardid/audit"
@@ -37,6 +38,9 @@ func (s *Store) signingKeys(ctx context.Context, d db) ([]oauth.StoredKey, error
 	}
 	return keys, nil
 }
+
+// errUnchanged rolls a round back that has nothing to do, so that nobody is told.
+var errUnchanged = errors.New("storage: nothing to change")
 
 // ChangeKeys implements oauth.Keys. The version row is the lock: whoever raises it
 // first works, the other then reads what became of it.
@@ -81,11 +85,11 @@ func (s *Store) ChangeKeys(ctx context.Context, plan func([]oauth.StoredKey) ([]
 			}
 		}
 		if !changedAny {
-			return nil
+			return errUnchanged
 		}
 		return record(ctx, tx, e)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnchanged) {
 		return known(err, "changing signing keys")
 	}
 	return nil

@@ -89,6 +89,7 @@ type Store struct {
 	backend backend
 	hot     hot
 	keys    atomic.Pointer[seal.Keys] // nil until Unlock
+	crowd   crowd
 }
 
 // backend is what the two databases do beyond running statements.

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"ecardid/audit"
@@ -42,6 +41,9 @@ func (s *Store) ProposeTOTP(ctx context.Context, f authn.TOTPFactor) error {
 		return known(err, "sealing a seed")
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if _, err := s.hold(ctx, tx, f.Citizen); err != nil {
+			return err
+		}
 		if _, err := tx.exec(ctx, `DELETE FROM totps WHERE citizen_id = $1 AND confirmed_at IS NULL`, bin(f.Citizen)); err != nil {
 			return err
 		}
@@ -61,6 +63,9 @@ func (s *Store) PendingTOTP(ctx context.Context, citizen, id identity.ID, since 
 // ConfirmTOTP implements authn.TOTPs.
 func (s *Store) ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step int64, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := s.act(ctx, tx, citizen, e.Login, e.At); err != nil {
+			return err
+		}
 		if _, err := tx.exec(ctx, `DELETE FROM totps WHERE citizen_id = $1 AND confirmed_at IS NOT NULL
  AND EXISTS (SELECT 1 FROM totps p WHERE p.id = $2 AND p.citizen_id = $1 AND p.confirmed_at IS NULL)`, bin(citizen), bin(id)); err != nil {
 			return err
@@ -71,7 +76,7 @@ func (s *Store) ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step i
 			return err
 		}
 		if !ok {
-			return identity.ErrSpent
+			return whyNot(ctx, tx, `SELECT 1 FROM totps WHERE id = $1 AND citizen_id = $2`, bin(id), bin(citizen))
 		}
 		return record(ctx, tx, e)
 	}), "confirming a factor")
@@ -90,11 +95,14 @@ func (s *Store) SpendStep(ctx context.Context, citizen, id identity.ID, step int
 // RemoveTOTP implements authn.TOTPs.
 func (s *Store) RemoveTOTP(ctx context.Context, citizen, keep identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		n, err := tx.exec(ctx, `DELETE FROM totps WHERE citizen_id = $1`, bin(citizen))
+		if err := s.holdFor(ctx, tx, citizen, keep, e.At); err != nil {
+			return err
+		}
+		ok, err := changed(ctx, tx, `DELETE FROM totps WHERE citizen_id = $1 AND confirmed_at IS NOT NULL`, bin(citizen))
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if !ok {
 			return identity.ErrNotFound
 		}
 		if err := upheave(ctx, tx, citizen, keep, e.At); err != nil {
@@ -107,6 +115,9 @@ func (s *Store) RemoveTOTP(ctx context.Context, citizen, keep identity.ID, e aud
 // ReplaceRecovery implements authn.RecoveryCodes.
 func (s *Store) ReplaceRecovery(ctx context.Context, citizen identity.ID, hashes [][]byte, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := s.act(ctx, tx, citizen, e.Login, e.At); err != nil {
+			return err
+		}
 		if _, err := tx.exec(ctx, `DELETE FROM recovery_codes WHERE citizen_id = $1`, bin(citizen)); err != nil {
 			return err
 		}
@@ -130,14 +141,6 @@ func (s *Store) SpendRecovery(ctx context.Context, citizen identity.ID, hash []b
 		if ok {
 			return record(ctx, tx, e)
 		}
-		var one int
-		err = tx.queryRow(ctx, `SELECT 1 FROM recovery_codes WHERE citizen_id = $1 AND code_hash = $2`, bin(citizen), hash).Scan(&one)
-		switch {
-		case errors.Is(err, errNoRows):
-			return identity.ErrNotFound
-		case err != nil:
-			return err
-		}
-		return identity.ErrSpent
+		return whyNot(ctx, tx, `SELECT 1 FROM recovery_codes WHERE citizen_id = $1 AND code_hash = $2`, bin(citizen), hash)
 	}), "spending a recovery code")
 }

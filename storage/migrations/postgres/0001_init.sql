@@ -118,6 +118,7 @@ CREATE TABLE flows (
 );
 CREATE INDEX flows_expires ON flows (expires_at);
 CREATE INDEX flows_citizen ON flows (citizen_id) WHERE citizen_id IS NOT NULL;
+CREATE INDEX flows_login ON flows (login_id) WHERE login_id IS NOT NULL;
 
 CREATE TABLE logins (
     id          bytea PRIMARY KEY,
@@ -154,9 +155,9 @@ CREATE TABLE enrolments (
     code        bytea  UNIQUE,
     challenge   text,
     finished_at bigint,
-    created_at  bigint NOT NULL,
     expires_at  bigint NOT NULL
 );
+CREATE INDEX enrolments_citizen ON enrolments (citizen_id);
 
 CREATE TABLE approvals (
     id          bytea   PRIMARY KEY,
@@ -183,6 +184,7 @@ CREATE TABLE ceremonies (
     expires_at  bigint NOT NULL
 );
 CREATE INDEX ceremonies_expires ON ceremonies (expires_at);
+CREATE INDEX ceremonies_citizen ON ceremonies (citizen_id) WHERE citizen_id IS NOT NULL;
 
 CREATE TABLE liveness_sessions (
     id                bytea PRIMARY KEY,
@@ -227,6 +229,7 @@ CREATE TABLE grants (
     citizen_id        bytea   NOT NULL,
     login_id          bytea   NOT NULL,
     epoch             bigint  NOT NULL,
+    client_epoch      bigint  NOT NULL, -- of the client, when the code was issued
     parent_id         bytea,
     scope             text    NOT NULL, -- space-separated, RFC 6749 §3.3
     resource          text    NOT NULL, -- JSON array
@@ -268,7 +271,6 @@ CREATE TABLE access_tokens (
     expires_at  bigint NOT NULL
 );
 CREATE INDEX access_tokens_expires ON access_tokens (expires_at);
-CREATE INDEX access_tokens_grant ON access_tokens (grant_id);
 
 CREATE TABLE consents (
     citizen_id  bytea  NOT NULL,
@@ -282,6 +284,7 @@ CREATE TABLE consents (
 CREATE TABLE clients (
     id          text   PRIMARY KEY,
     state       text   NOT NULL,
+    epoch       bigint NOT NULL DEFAULT 1, -- raised by each suspension; grants of another are dead
     metadata    text   NOT NULL, -- JSON, as registered
     secrets     text   NOT NULL, -- JSON: keyed hashes
     created_at  bigint NOT NULL,
