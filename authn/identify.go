@@ -82,8 +82,9 @@ func (s *Service) passwordStep(v *visit) error {
 		v.flow.State.Typed = typed
 		v.flow.State.problem(templates.ProblemCredentials)
 		if !g.Allowed {
+			// The page says what it always says: an account that is throttled must
+			// not look different from one that nobody has (SECURITY PW1).
 			reason = "throttled"
-			v.flow.State.problem(templates.ProblemThrottled, s.waitMinutes())
 		}
 		if err := s.refused(v.r, g, acc.ID, identity.FactorPassword, reason); err != nil {
 			return err

@@ -47,7 +47,7 @@ func DefaultRules() Rules {
 	return Rules{
 		Account:    Rule{Free: 5, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: 24 * time.Hour},
 		Browser:    Rule{Free: 10, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: 24 * time.Hour, Max: 100},
-		Code:       Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour, Max: 100},
+		Code:       Rule{Free: 4, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour, Max: 100},
 		Activation: Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour},
 		Approval:   Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: time.Hour},
 		// A hospital behind one address signs in hundreds; what they get right is refunded.

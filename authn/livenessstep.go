@@ -112,8 +112,12 @@ func (s *Service) hearVerdict(v *visit) (bool, error) {
 	if verdict.Passed() {
 		// Consumed by this request and no other: it goes into the flow.
 		e.Kind = audit.LivenessPassed
+		seen := v.now
+		if !verdict.At.IsZero() && verdict.At.Before(seen) {
+			seen = verdict.At // five minutes are counted from the capture
+		}
 		err = v.insist(func() {
-			v.prove(identity.Proof{Factor: identity.FactorFace, At: v.now, Txn: v.flow.Need.Txn})
+			v.prove(identity.Proof{Factor: identity.FactorFace, At: seen, Txn: v.flow.Need.Txn})
 			v.flow.State.Liveness, v.flow.State.Failed = identity.ID{}, false
 		})
 	} else {

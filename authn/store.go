@@ -105,7 +105,8 @@ type Flows interface {
 	// FinishFlow ends the flow and makes l the browser's login, in one statement:
 	// the flow must not have moved, its citizen must be normal and of the flow's
 	// epoch, every device among the proofs active and the passkeys not disabled;
-	// otherwise identity.ErrEnded (or ErrSpent, when it has moved). Login
+	// otherwise identity.ErrEnded (or ErrSpent, when it has moved). f.Login, unless
+	// zero, must still be alive: its proofs are among the flow's. Login
 	// `replaces`, unless zero, ends with it, so a session id never survives a
 	// change of privilege (SECURITY SS1).
 	FinishFlow(ctx context.Context, f Flow, l NewLogin, replaces identity.ID, e audit.Event) error

@@ -66,7 +66,7 @@ func TestEqualAnswers(t *testing.T) {
 	b := w.browser("late")
 	b.from = "203.0.113.9:1"
 	for _, word := range []string{goodWord, "wrong"} {
-		if r := b.fill(b.begin(), "username", aliceCard, "password", word); problem(t, r) != templates.ProblemThrottled {
+		if r := b.fill(b.begin(), "username", aliceCard, "password", word); problem(t, r) != templates.ProblemCredentials {
 			t.Errorf("%q: %v", word, problem(t, r))
 		}
 	}
@@ -122,7 +122,7 @@ func TestStrangersCannotLockOut(t *testing.T) {
 	for i := range 10 {
 		stranger.fill(stranger.begin(), "username", aliceCard, "password", fmt.Sprint(i))
 	}
-	if r := stranger.fill(stranger.begin(), "username", aliceCard, "password", goodWord); problem(t, r) != templates.ProblemThrottled {
+	if r := stranger.fill(stranger.begin(), "username", aliceCard, "password", goodWord); problem(t, r) != templates.ProblemCredentials {
 		t.Fatalf("%T", r.Page)
 	}
 	delete(home.cookies, "__Host-login")
@@ -131,7 +131,7 @@ func TestStrangersCannotLockOut(t *testing.T) {
 	r := stranger.fill(stranger.begin(), "username", bobCard, "password", goodWord)
 	page[templates.BindDevice](t, stranger.fill(r, "code", w.totp(bob)))
 	r = stranger.fill(stranger.begin(), "username", aliceCard, "password", goodWord)
-	if problem(t, r) != templates.ProblemThrottled {
+	if problem(t, r) != templates.ProblemCredentials {
 		t.Errorf("%T", r.Page)
 	}
 }

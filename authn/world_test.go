@@ -123,7 +123,7 @@ func newWorld(t *testing.T, change ...func(*authn.Parts)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	parts := authn.Parts{
 		Store: store, Hasher: w.hasher, Policy: password.NewPolicy(nil, log), Passkeys: keys,
 		Codes: keyed("codes"), Throttle: keyed("throttle"),

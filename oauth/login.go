@@ -11,6 +11,11 @@ type Logins interface {
 	// Current returns the live login of this browser, or identity.ErrNotFound.
 	Current(r *http.Request) (identity.Login, error)
 	// Raise sends the browser off to reach need, and has it come back to the path
-	// back on this server when need is met. It writes the whole answer.
+	// back on this server when need is met. It writes the whole answer. When the
+	// citizen gives up, the browser comes back with Cancelled added to the query.
 	Raise(w http.ResponseWriter, r *http.Request, need identity.Need, back string)
 }
+
+// Cancelled is the query parameter that Raise adds to the way back, with the value
+// "cancelled", when the citizen would not go on.
+const Cancelled = "login"

@@ -197,12 +197,15 @@ func replaceLogin(ctx context.Context, tx db, replaces, citizen identity.ID, l i
 	if replaces.IsZero() {
 		return nil
 	}
-	old, err := scanLogin(tx.queryRow(ctx, `UPDATE logins AS l SET ended_at = $1, end_reason = 'replaced'
- WHERE l.id = $2 AND l.citizen_id = $3 AND l.ended_at IS NULL RETURNING `+loginColumns, ms(l.Started), bin(replaces), bin(citizen)))
+	old, err := scanLogin(tx.queryRow(ctx, `SELECT `+loginColumns+` FROM logins l WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL`,
+		bin(replaces), bin(citizen)))
 	if errors.Is(err, errNoRows) {
 		return nil // it had ended by itself
 	}
 	if err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'replaced' WHERE id = $2`, ms(l.Started), bin(replaces)); err != nil {
 		return err
 	}
 	have := devicesOf(l)

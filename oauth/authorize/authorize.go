@@ -127,6 +127,12 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, ar, err)
 		return
 	}
+	if r.URL.Query().Get(oauth.Cancelled) == "cancelled" {
+		// The request is of this browser, so it is the citizen who gave up.
+		h.drop(r.Context(), req)
+		h.fail(w, r, ar, fosite.ErrAccessDenied.WithHint("The citizen did not sign in."))
+		return
+	}
 	h.proceed(w, r, req)
 }
 
