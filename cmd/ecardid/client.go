@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,11 @@ import (
 	"ecardid/audit"
 	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/identity"
+	"ecardid/internal/jose"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
+	"ecardid/oauth/keyring"
 	"ecardid/storage"
 )
 
@@ -123,6 +126,11 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 	}
 	if unknown := scopes.Unknown(strings.Fields(c.Scope)); len(unknown) > 0 {
 		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: scope names %s, which the catalogue does not have", strings.Join(unknown, ", "))
+	}
+	for _, alg := range []string{c.IDTokenSignedAlg, c.AccessTokenSignedAlg} {
+		if !slices.Contains(keyring.DefaultPolicy().Algs, jose.Alg(alg)) {
+			return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: no key of ours signs %s", alg)
+		}
 	}
 	all, _, err := s.AllClients(ctx)
 	if err != nil {

@@ -240,6 +240,26 @@ func TestDemoFromTheButtonToTheTokens(t *testing.T) {
 	}
 }
 
+// TestActivationCodesOpenTheDoor: the code the command line hashed is the code the
+// server looks for, however people type it.
+func TestActivationCodesOpenTheDoor(t *testing.T) {
+	d, _, stop := startDemo(t, filepath.Join(t.TempDir(), "demo"))
+	defer stop()
+	newcomer := d.Citizens[2]
+	w := newWalker(t)
+	w.get(d.Issuer + "/login/activate")
+	w.press("activate-submit", map[string]string{"card": newcomer.Username, "code": "0000-0000-0000-0000"})
+	w.sees(`id="activate-submit"`)
+	w.press("activate-submit", map[string]string{"card": strings.ToLower(newcomer.Username), "code": strings.ReplaceAll(newcomer.Code, "-", " ")})
+	w.sees(`id="password-submit"`)
+	w.press("password-submit", map[string]string{"password": "seven lanterns over the lake"})
+	w.sees(`id="greeting-submit"`)
+	w.press("greeting-submit", map[string]string{"greeting": "石榴"})
+	if strings.Contains(w.page, `id="greeting-submit"`) || w.at.Path == "/login/activate" {
+		t.Errorf("the newcomer did not get on: %s", w.at)
+	}
+}
+
 // TestDemoGoesOn: the same folder keeps people, secrets and keys; what it holds is
 // for its owner's eyes.
 func TestDemoGoesOn(t *testing.T) {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +18,7 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/jose"
 	"ecardid/internal/seal"
+	"ecardid/oauth"
 	"ecardid/oauth/keyring"
 	"ecardid/storage"
 )
@@ -32,6 +36,10 @@ func keysCommand(e *env) *cobra.Command {
 			return e.withStore(cmd.Context(), func(ctx context.Context, c *config.Config, s *storage.Store) error {
 				ring := keyring.Keyring{Store: s, Policy: keyring.DefaultPolicy(), Clock: e.clock, Log: slog.New(slog.DiscardHandler)}
 				if err := ring.RotateNow(ctx); err != nil {
+					return err
+				}
+				// The keyring records what it changed; this says who wanted it.
+				if err := s.Record(ctx, e.event(audit.KeyRotated, "asked for at the command line")); err != nil {
 					return err
 				}
 				return e.listKeys(ctx, c, s)
@@ -101,6 +109,9 @@ func (e *env) listKeys(ctx context.Context, c *config.Config, s *storage.Store) 
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(signing, func(a, b oauth.StoredKey) int {
+		return cmp.Or(strings.Compare(a.Alg, b.Alg), a.Created.Compare(b.Created))
+	})
 	data, err := s.DataKeys(ctx)
 	if err != nil {
 		return err
@@ -115,11 +126,13 @@ func (e *env) listKeys(ctx context.Context, c *config.Config, s *storage.Store) 
 		all.Data = append(all.Data, dataRow{string(k.Purpose), k.Version, string(k.State), k.Created})
 		rows = append(rows, []string{"data", string(k.Purpose), strconv.Itoa(k.Version), string(k.State), when(k.Created)})
 	}
-	rows = append(rows, []string{"kek", "", "", all.KEK, ""})
 	if !c.Made.LivenessKey.IsZero() {
 		public := c.Made.LivenessKey.Public()
 		all.Liveness = &public
 		rows = append(rows, []string{"liveness", string(public.Alg()), public.KeyID(), "", ""})
 	}
-	return e.print(all, []string{"KIND", "FOR", "NAME", "STATE", "CREATED"}, rows)
+	if err := e.print(all, []string{"KIND", "FOR", "NAME", "STATE", "CREATED"}, rows); err != nil || e.json {
+		return err
+	}
+	return e.said(nil, "under the %s", all.KEK)
 }

@@ -24,6 +24,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who asks a second time does not want to wait
 	code := run(ctx, &env{in: os.Stdin, out: os.Stdout, err: os.Stderr, clock: clock.System{}, rand: rand.Reader}, os.Args[1:])
 	stop()
 	os.Exit(code)

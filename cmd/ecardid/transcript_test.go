@@ -120,8 +120,8 @@ func anonymous(text, dir string) string {
 		{`\b[0-9A-Z]{4}(-[0-9A-Z]{4}){3}\b`, "<code>"},
 		{`\b[0-9a-f]{64}\b`, "<digest>"},
 		{`\b[0-9a-f]{16}\b`, "<key>"},
-		{`[A-Za-z0-9_-]{43}`, "<secret>"},
-		{`[A-Za-z0-9_-]{27}\b`, "<invitation>"},
+		{`(client_secret"?: "?)[A-Za-z0-9_-]{43}`, "${1}<secret>"},
+		{`(invitation for [a-z.]+: )[A-Za-z0-9_-]{27}`, "${1}<invitation>"},
 		{`internal id( +)[A-Za-z0-9_-]{22}`, "internal id$1<id>"},
 		{`"id": "[A-Za-z0-9_-]{22}"`, `"id": "<id>"`},
 	} {

@@ -1,15 +1,23 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"ecardid/internal/jose"
 )
@@ -203,6 +211,55 @@ func TestALoopbackIssuerNeedsLittle(t *testing.T) {
 	}
 	if _, err := Load(furnish(t, "database: sqlite:e.db\n"), NeedDatabase); err != nil {
 		t.Errorf("migrating needs a database and nothing else: %v", err)
+	}
+}
+
+// TestWhatTheListenerSpeaks: TLS 1.3, or 1.2 with the AEAD suites and nothing else.
+func TestWhatTheListenerSpeaks(t *testing.T) {
+	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"login.ecard.example"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, priv.Public(), priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		minimum string
+		client  *tls.Config
+		ok      bool
+	}{
+		{"1.3", &tls.Config{}, true},
+		{"1.3", &tls.Config{MaxVersion: tls.VersionTLS12}, false},
+		{"1.2", &tls.Config{MaxVersion: tls.VersionTLS12}, true},
+		{"1.2", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256}}, false},
+		{"1.2", &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, false},
+	} {
+		file := furnish(t, "issuer: https://login.ecard.example\ndatabase: sqlite:e.db\nkek: {file: kek}\nlisten: 0.0.0.0:443\ntls: {certificate: c.pem, key: k.pem, minimum: \""+test.minimum+"\"}\n")
+		for name, block := range map[string]*pem.Block{"c.pem": {Type: "CERTIFICATE", Bytes: der}, "k.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(file), name), pem.EncodeToMemory(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := Load(file, NeedKeys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := net.Pipe()
+		go func() {
+			_ = tls.Server(ours, c.TLSConfig()).Handshake() // the client's side is looked at
+			_ = ours.Close()
+		}()
+		test.client.InsecureSkipVerify = true // the certificate is not what is tested
+		if err := tls.Client(theirs, test.client).Handshake(); (err == nil) != test.ok {
+			t.Errorf("minimum %s, client %v: %v", test.minimum, test.client.MaxVersion, err)
+		}
+		_ = theirs.Close()
 	}
 }
 

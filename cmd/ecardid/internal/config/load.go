@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,11 @@ func (p *Problems) Error() string {
 func Load(path string, need Need) (*Config, error) {
 	b, err := readFile(path, maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		var where *fs.PathError
+		if errors.As(err, &where) {
+			err = where.Err // the path is said already
+		}
+		return nil, &Problems{path, []string{"the configuration cannot be read: " + err.Error()}}
 	}
 	c, err := Parse(b)
 	if err != nil {
