@@ -2,6 +2,7 @@ package authn
 
 import (
 	"errors"
+	"strconv"
 
 	"ecardid/audit"
 	"ecardid/authn/recovery"
@@ -12,9 +13,10 @@ import (
 
 // codeCounter names the attempt counter of a code of this citizen: a trusted
 // browser has its own, so that whoever knows the password elsewhere cannot shut
-// the owner out.
+// the owner out. The epoch is part of the name: after a new password, or when staff
+// have reset the factors, the codes are other ones and so is their count.
 func (v *visit) codeCounter(factor identity.Factor) []string {
-	parts := []string{string(factor), v.flow.Citizen.String()}
+	parts := []string{string(factor), v.flow.Citizen.String(), strconv.FormatInt(v.flow.Epoch, 10)}
 	if b := v.flow.State.Browser; !b.IsZero() {
 		parts = append(parts, b.String())
 	}

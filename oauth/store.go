@@ -183,6 +183,8 @@ type StoredRequest struct {
 
 // Requests keeps them.
 type Requests interface {
+	// StoreRequest keeps r. Strangers cause these rows, so there is a limit to how
+	// many live ones are kept: identity.ErrConflict beyond it.
 	StoreRequest(ctx context.Context, r StoredRequest) error
 	// Request returns the request of this client if it is alive.
 	Request(ctx context.Context, handle []byte, clientID string, now time.Time) (StoredRequest, error)

@@ -35,8 +35,8 @@ func (s *Store) sealFlow(f authn.Flow) ([]byte, error) {
 	return s.sealed(seal.PII, "flows", "body", f.ID[:], b)
 }
 
-// A crowd knows about how many flows are alive. It is counted once a second and
-// not at each sign-in, because counting many costs more than a sign-in does; what
+// A crowd knows about how many rows of a table that strangers fill are alive. It is
+// counted once a second and not at each sign-in, because counting many costs more than a sign-in does; what
 // other replicas begin within that second may go over the cap.
 type crowd struct {
 	mu  sync.Mutex
@@ -46,7 +46,7 @@ type crowd struct {
 }
 
 // admit counts one more, or says that there is no room.
-func (c *crowd) admit(ctx context.Context, d db, now time.Time) error {
+func (c *crowd) admit(ctx context.Context, d db, table string, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	most := c.max
@@ -54,7 +54,7 @@ func (c *crowd) admit(ctx context.Context, d db, now time.Time) error {
 		most = maxFlows
 	}
 	if now.Sub(c.at).Abs() >= time.Second {
-		if err := d.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM flows WHERE expires_at > $1 LIMIT $2) n`, ms(now), most).Scan(&c.n); err != nil {
+		if err := d.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+table+` WHERE expires_at > $1 LIMIT $2) n`, ms(now), most).Scan(&c.n); err != nil {
 			return err
 		}
 		c.at = now
@@ -74,7 +74,7 @@ func (s *Store) BeginFlow(ctx context.Context, f authn.Flow) error {
 		return known(err, "sealing a flow")
 	}
 	if f.Login.IsZero() {
-		if err := s.crowd.admit(ctx, s.db, f.Created); err != nil {
+		if err := s.flowing.admit(ctx, s.db, "flows", f.Created); err != nil {
 			return known(err, "counting flows")
 		}
 	}

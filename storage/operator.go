@@ -296,11 +296,12 @@ func (s *Store) SetCardState(ctx context.Context, citizen identity.ID, to identi
 // ResetFactors takes every way of signing in from a citizen, phones and password
 // included, ends what was made with them, and leaves an activation code with
 // which they begin anew. Nobody chooses or sees a secret of theirs on the way
-// (SECURITY PW5). It needs a card in state normal.
+// (SECURITY PW5). A frozen or lost card stays what it is: what was lost with it is
+// dead before anybody unfreezes it.
 func (s *Store) ResetFactors(ctx context.Context, citizen identity.ID, code []byte, expires time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		ok, err := changed(ctx, tx, `UPDATE citizens SET password = NULL, password_at = NULL, greeting = NULL, activated_at = NULL,
-   activation_hash = $1, activation_expires = $2 WHERE id = $3 AND state = 'normal'`, code, ms(expires), bin(citizen))
+   activation_hash = $1, activation_expires = $2 WHERE id = $3 AND state <> 'cancelled'`, code, ms(expires), bin(citizen))
 		if err != nil {
 			return err
 		}

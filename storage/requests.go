@@ -16,12 +16,12 @@ func (s *Store) StoreRequest(ctx context.Context, r oauth.StoredRequest) error {
 	if err != nil {
 		return known(err, "sealing a request")
 	}
+	if err := s.waiting.admit(ctx, s.db, "requests", r.Created); err != nil {
+		return known(err, "counting requests")
+	}
 	_, err = s.db.exec(ctx, `INSERT INTO requests (handle, kind, client_id, params, browser, created_at, expires_at)
  VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.Handle, r.Kind, r.ClientID, params, nilBytes(r.Browser), ms(r.Created), ms(r.Expires))
-	if err != nil {
-		return known(err, "storing a request")
-	}
-	return nil
+	return wrap(err, "storing a request")
 }
 
 // Request implements oauth.Requests.

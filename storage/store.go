@@ -89,7 +89,8 @@ type Store struct {
 	backend backend
 	hot     hot
 	keys    atomic.Pointer[seal.Keys] // nil until Unlock
-	crowd   crowd
+	flowing crowd                     // flows and stored requests: what strangers can make us keep
+	waiting crowd
 }
 
 // backend is what the two databases do beyond running statements.

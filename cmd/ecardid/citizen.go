@@ -89,7 +89,7 @@ func citizenCommand(e *env) *cobra.Command {
 				ev.Citizen, ev.Notify = id, true
 				err := s.ResetFactors(ctx, id, hash, expires, ev)
 				if errors.Is(err, identity.ErrConflict) {
-					return errors.New("the card is not normal; restore it first")
+					return errors.New("the card was cancelled")
 				}
 				return err
 			})

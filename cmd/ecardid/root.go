@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"strings"
@@ -167,6 +168,7 @@ func (e *env) unlocked(ctx context.Context, c *config.Config) (*storage.Store, e
 		return nil, fmt.Errorf("this machine cannot compute SM3 and SM4 rightly: %w", err)
 	}
 	s, err := storage.Open(ctx, c.Made.DSN, storage.Options{
+		Log:      slog.New(slog.NewJSONHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		MaxConns: c.Limits.DatabaseConnections, StatementCache: storage.StatementCache(c.Limits.StatementCache),
 	})
 	if err != nil {
