@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -24,8 +23,11 @@ type browserKey struct{}
 
 // browsers gives every browser its cookie and checks what comes back with it.
 type browsers struct {
-	csrfKey []byte
-	rand    io.Reader
+	// tag and check are the MAC under the key of the day and under those before it,
+	// the same on every replica: a form outlives the rotation of the key.
+	tag   func(message []byte) ([]byte, error)
+	check func(tag, message []byte) bool
+	rand  io.Reader
 }
 
 // only returns the value of the one cookie of that name. Two of one name are
@@ -39,9 +41,15 @@ func only(r *http.Request, name string) (string, bool) {
 }
 
 // name makes sure the browser has its cookie and puts its value into the context.
+// A browser without one gets one only where it reads: a form that another site
+// posts here comes without our cookies (SameSite), and a new name would take the
+// place of the old one, and with it every login the person is in the middle of.
 func (b browsers) name(w http.ResponseWriter, r *http.Request) *http.Request {
 	v, ok := only(r, browserCookie)
 	if !ok || len(v) != 43 {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return r
+		}
 		v = secret.From(b.rand, 32).Reveal()
 		http.SetCookie(w, &http.Cookie{
 			Name: browserCookie, Value: v, Path: "/", MaxAge: cookieLife,
@@ -69,18 +77,24 @@ func (b browsers) token(r *http.Request) string {
 	if v == "" {
 		return ""
 	}
-	m := hmac.New(sha256.New, b.csrfKey)
-	m.Write([]byte("csrf\x00" + v))
-	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
+	tag, err := b.tag([]byte(v))
+	if err != nil {
+		return "" // then no form of ours is taken
+	}
+	return base64.RawURLEncoding.EncodeToString(tag)
 }
 
 // genuine reports whether the token sent is that of the request's browser. The
-// token travels in the form field csrf or, from our script, in X-CSRF-Token.
+// token travels in the form field csrf or, from our script, in X-CSRF-Token; once.
 func (b browsers) genuine(r *http.Request) bool {
-	want := b.token(r)
-	got := r.Header.Get("X-CSRF-Token")
-	if got == "" {
-		got = r.PostForm.Get("csrf")
+	v, _ := r.Context().Value(browserKey{}).(string)
+	got := r.Header.Values("X-CSRF-Token")
+	if len(got) == 0 {
+		got = r.PostForm["csrf"]
 	}
-	return want != "" && hmac.Equal([]byte(want), []byte(got))
+	if v == "" || len(got) != 1 {
+		return false
+	}
+	tag, err := base64.RawURLEncoding.Strict().DecodeString(got[0])
+	return err == nil && b.check(tag, []byte(v))
 }

@@ -1,20 +1,24 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
+
+// MaxHeader is what the listener allows for all headers together (SECURITY DS1).
+const MaxHeader = 32 << 10
 
 // Limits before work (SECURITY DS1).
 const (
 	maxBody   = 64 << 10
 	maxParams = 100
-	maxHeader = 32 << 10
 	maxURL    = 16 << 10
 	// inFlight bounds how many requests are worked on at once; the next ones hear
 	// 503 with Retry-After. Two cores and PostgreSQL finish far more than this in
@@ -28,64 +32,73 @@ var (
 	errTooMany     = errors.New("there are more than 100 parameters")
 	errContentType = errors.New("the content type is not the one this address takes")
 	errEncoding    = errors.New("the parameters are not valid")
+	errBroken      = errors.New("the body broke off")
 	errURLTooLong  = errors.New("the address is longer than 16 kB")
 )
 
 // check reads what every handler may rely on: bounded body, the one content type,
-// well-formed UTF-8 parameters, at most maxParams of them (SECURITY G8).
-func check(w http.ResponseWriter, r *http.Request, contentType string) error {
+// well-formed UTF-8 parameters, at most maxParams of them (SECURITY G8). The body is
+// read whole before the request takes a place among those in flight, so that whoever
+// sends it slowly keeps nobody else out; handlers read it again from memory.
+func check(w http.ResponseWriter, r *http.Request, takes string) error {
 	if len(r.RequestURI) > maxURL {
 		return errURLTooLong
 	}
-	if err := checkParams(r.URL.RawQuery); err != nil {
+	query, err := parameters(r.URL.RawQuery)
+	if err != nil {
 		return err
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
-	if got := r.Header.Values("Content-Type"); len(got) != 1 {
-		if r.ContentLength == 0 && len(got) == 0 && contentType == "" {
-			return nil
-		}
+	media, err := mediaType(r.Header.Values("Content-Type"))
+	if err != nil || takes != "" && media != "" && media != takes {
 		return errContentType
-	}
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || contentType != "" && media != contentType {
-		return errContentType
-	}
-	if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") {
-		return errContentType
-	}
-	if media != formType {
-		return nil
 	}
 	raw, err := io.ReadAll(r.Body)
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return errTooLarge
+	}
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return errTooLarge
+		return errBroken
+	}
+	r.Body = io.NopCloser(bytes.NewReader(raw))
+	switch media {
+	case "": // nothing has no type: an access token in the header needs no body
+		if len(raw) > 0 {
+			return errContentType
 		}
-		return errEncoding
-	}
-	if err := checkParams(string(raw)); err != nil {
-		return err
-	}
-	form, err := url.ParseQuery(string(raw))
-	if err != nil {
-		return errEncoding
-	}
-	// Handlers find the body parsed: PostForm from it alone, Form with the query.
-	r.PostForm = form
-	r.Body = io.NopCloser(strings.NewReader(string(raw)))
-	r.Form = url.Values{}
-	for k, v := range form {
-		r.Form[k] = append(r.Form[k], v...)
-	}
-	for k, v := range r.URL.Query() {
-		r.Form[k] = append(r.Form[k], v...)
+	case jsonType:
+		if !utf8.Valid(raw) {
+			return errEncoding
+		}
+	case formType:
+		// Handlers find the body parsed: PostForm from it alone, Form with the query.
+		if r.PostForm, err = parameters(string(raw)); err != nil {
+			return err
+		}
+		r.Form = make(url.Values, len(r.PostForm)+len(query))
+		for _, part := range []url.Values{r.PostForm, query} {
+			for k, v := range part {
+				r.Form[k] = append(r.Form[k], v...)
+			}
+		}
 	}
 	return nil
+}
+
+// mediaType reads Content-Type; "" when there is none. Two are one too many, and
+// text in another character set than UTF-8 is not for us.
+func mediaType(fields []string) (string, error) {
+	if len(fields) == 0 {
+		return "", nil
+	}
+	media, params, err := mime.ParseMediaType(fields[0])
+	if cs, ok := params["charset"]; err != nil || len(fields) > 1 || ok && !strings.EqualFold(cs, "utf-8") {
+		return "", errContentType
+	}
+	return media, nil
 }
 
 const (
@@ -93,30 +106,25 @@ const (
 	jsonType = "application/json"
 )
 
-// checkParams looks at an encoded parameter list without building it: the count,
-// the escapes and the UTF-8. Values are what the handler makes of them.
-func checkParams(raw string) error {
+// parameters reads an encoded parameter list. What was refused returns nothing. How
+// often a name may be there is for whoever knows the name.
+func parameters(raw string) (url.Values, error) {
 	if raw == "" {
-		return nil
+		return nil, nil
 	}
-	if strings.Count(raw, "&")+1 > maxParams {
-		return errTooMany
+	if strings.Count(raw, "&") >= maxParams {
+		return nil, errTooMany
 	}
-	vals, err := url.ParseQuery(raw)
+	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return errEncoding
+		return nil, errEncoding
 	}
-	for k, vs := range vals {
-		if !text(k) {
-			return errEncoding
-		}
-		for _, v := range vs {
-			if !text(v) {
-				return errEncoding
-			}
+	for k, vs := range values {
+		if !text(k) || slices.ContainsFunc(vs, func(v string) bool { return !text(v) }) {
+			return nil, errEncoding
 		}
 	}
-	return nil
+	return values, nil
 }
 
 // text: UTF-8 without NUL, which some databases take for an end and some for an

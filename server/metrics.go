@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
@@ -37,8 +38,9 @@ func NewMetrics() *Metrics {
 	return m
 }
 
+// The labels are the route's own words: what strangers send makes no series.
 func (m *Metrics) request(route Route, status int, took time.Duration) {
-	m.requests.WithLabelValues(route.Pattern, route.Method, strconv.Itoa(status)).Inc()
+	m.requests.WithLabelValues(route.Pattern, cmp.Or(route.Method, "other"), strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route.Pattern).Observe(took.Seconds())
 }
 

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base32"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"ecardid/templates"
@@ -60,52 +63,70 @@ func (w *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// enter is the outermost guard of one route: reference and nonce, panic, log,
-// metrics, the in-flight limit and the headers every answer carries.
+// enter is the outermost guard of one route: reference, panic, log and metrics, the
+// headers every answer carries, the browser's name, the limits.
 func (s *Server) enter(route Route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		n := &request{ref: random(6), class: route.Class}
+		n := &request{ref: reference(), class: route.Class}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, n))
 		rec := &recorder{ResponseWriter: w}
-		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				s.log.Error("panic", "ref", n.ref, "route", route.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				if rec.status == 0 {
-					s.fail(rec, r, http.StatusInternalServerError, fmt.Errorf("panic: %v", p))
-				}
-			}
-			took := time.Since(start)
-			s.metrics.request(route, rec.status, took)
-			// The pattern, never the URL: a path or query may hold a code or a hint.
-			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("ref", n.ref), slog.String("method", r.Method),
-				slog.String("route", route.Pattern), slog.Int("status", rec.status), slog.Int("bytes", rec.bytes),
-				slog.Int64("us", took.Microseconds()))
-		}()
+		defer func() { s.leave(rec, r, route, start, recover()) }()
 		s.headers(rec.Header(), route.Class)
-		select {
-		case s.flight <- struct{}{}:
-			defer func() { <-s.flight }()
-		default:
-			rec.Header().Set("Retry-After", "2")
-			s.fail(rec, r, http.StatusServiceUnavailable, errors.New("too many requests at once"))
+		if route.Class == Page || route.Class == Entry {
+			n.nonce = random(18)
+			r = s.browsers.name(rec, r)
+		}
+		if route.Method == "" { // leads nowhere, whatever is sent there
+			next.ServeHTTP(rec, r)
 			return
 		}
 		if err := check(rec, r, route.Takes); err != nil {
-			status := http.StatusBadRequest
+			status := http.StatusBadRequest // SECURITY G8
 			switch {
 			case errors.Is(err, errTooLarge):
 				status = http.StatusRequestEntityTooLarge
-			case errors.Is(err, errContentType):
-				status = http.StatusUnsupportedMediaType
 			case errors.Is(err, errURLTooLong):
 				status = http.StatusRequestURITooLong
 			}
 			s.fail(rec, r, status, err)
 			return
 		}
+		if route.Class != Public { // what lies ready in memory is given to everybody
+			select {
+			case s.flight <- struct{}{}:
+				defer func() { <-s.flight }()
+			default:
+				s.fail(rec, r, http.StatusServiceUnavailable, errors.New("too many requests at once"))
+				return
+			}
+		}
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// leave answers for a handler that panicked and writes down how the request went.
+func (s *Server) leave(w *recorder, r *http.Request, route Route, start time.Time, panicked any) {
+	cut := panicked != nil
+	if panicked != nil && panicked != http.ErrAbortHandler {
+		s.log.Error("panic", "ref", noted(r).ref, "route", route.Pattern, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+		if w.status == 0 {
+			clear(w.Header()) // of what the handler was about to say
+			s.headers(w.Header(), route.Class)
+			s.fail(w, r, http.StatusInternalServerError, errors.New("panic"))
+			cut = false
+		}
+	}
+	took, status := time.Since(start), cmp.Or(w.status, http.StatusOK)
+	s.metrics.request(route, status, took)
+	// The pattern, never the URL: a path or query may hold a code or a hint. Of the
+	// method only what the route takes: it too is a stranger's word.
+	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("ref", noted(r).ref), slog.String("method", cmp.Or(route.Method, "other")),
+		slog.String("route", route.Pattern), slog.Int("status", status), slog.Int("bytes", w.bytes), slog.Int64("us", took.Microseconds()))
+	if cut {
+		// Half an answer must not look like a whole one: net/http cuts the connection.
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // headers sets what every answer of a class carries (SECURITY SS3, DP2).
@@ -116,6 +137,7 @@ func (s *Server) headers(h http.Header, c Class) {
 		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
 	if c == Public {
+		h.Set("Content-Security-Policy", programs)
 		return
 	}
 	h.Set("Cache-Control", "no-store")
@@ -130,19 +152,22 @@ func (s *Server) headers(h http.Header, c Class) {
 		h.Set("Vary", "Cookie, Accept-Language")
 		h.Set("Content-Security-Policy", templates.Policy(templates.Plain, ""))
 	} else {
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", programs)
 	}
 }
 
-// page is what a browser's request passes on its way to a page: the browser has a
-// name, and what changes something comes from our own page (SECURITY SS2).
+// programs is the policy of what is no page: nothing in it is shown or run.
+const programs = "default-src 'none'; frame-ancestors 'none'"
+
+// page is what a browser's request passes on its way to a page: what changes
+// something comes from our own page (SECURITY SS2). The authorization endpoint does
+// without, since other sites send people there by design, also with POST (OpenID
+// Connect Core §3.1.2.1).
 func (s *Server) page(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noted(r).nonce = random(18)
-		r = s.browsers.name(w, r)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			if err := s.origin.Check(r); err != nil {
-				s.fail(w, r, http.StatusForbidden, err)
+			if !s.sameOrigin(r) {
+				s.fail(w, r, http.StatusForbidden, errOrigin)
 				return
 			}
 			if !s.browsers.genuine(r) {
@@ -154,16 +179,45 @@ func (s *Server) page(next http.Handler) http.Handler {
 	})
 }
 
-// entry is page for the authorization endpoint, where other sites send people by
-// design, also with POST (OpenID Connect Core §3.1.2.1).
-func (s *Server) entry(next http.Handler) http.Handler {
+// sameOrigin decides as http.CrossOriginProtection does, with the configured issuer
+// in the place of the Host header (SECURITY OI5), and where a browser tells both
+// where the form came from and how, both have to be right.
+func (s *Server) sameOrigin(r *http.Request) bool {
+	for _, origin := range r.Header.Values("Origin") {
+		if origin != s.issuer { // also "null": a sandbox, a file, a redirect from elsewhere
+			return false
+		}
+	}
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		if site != "same-origin" && site != "none" {
+			return false
+		}
+	}
+	return true // no browser of the last years sends neither; then the token has to do
+}
+
+// nowhere answers what no route takes: other methods of an address there is, or,
+// without methods, any other address.
+func (s *Server) nowhere(methods []string) http.Handler {
+	status, cause := http.StatusNotFound, errNowhere
+	if len(methods) > 0 {
+		status, cause = http.StatusMethodNotAllowed, errMethod
+	}
+	allow := strings.Join(methods, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noted(r).nonce = random(18)
-		next.ServeHTTP(w, s.browsers.name(w, r))
+		if allow != "" {
+			w.Header().Set("Allow", allow)
+		}
+		s.fail(w, r, status, cause)
 	})
 }
 
-var errForged = errors.New("the form is not one we gave to this browser")
+var (
+	errOrigin  = errors.New("the form was sent from another site")
+	errForged  = errors.New("the form is not one we gave to this browser")
+	errNowhere = errors.New("there is no such address")
+	errMethod  = errors.New("the address does not take this method")
+)
 
 // fail answers what went wrong before or behind a handler: a page for people, JSON
 // for programs, and the cause for the log only.
@@ -174,26 +228,53 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, status int, cause 
 		level = slog.LevelError
 	}
 	s.log.LogAttrs(r.Context(), level, "refused", slog.String("ref", n.ref), slog.Int("status", status), slog.Any("cause", cause))
-	switch n.class {
-	case Page, Entry:
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", "2")
+	}
+	if n.class == Page || n.class == Entry {
 		if status == http.StatusServiceUnavailable {
-			seconds, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+			seconds, _ := strconv.Atoi(h.Get("Retry-After"))
 			s.write(w, r, status, templates.Busy{Seconds: max(seconds, 1), Reference: n.ref})
 			return
 		}
-		s.write(w, r, status, templates.Error{Reference: n.ref})
-	default:
-		code := "invalid_request"
-		if status >= 500 {
-			code = "server_error"
-			if status == http.StatusServiceUnavailable {
-				code = "temporarily_unavailable"
-			}
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "{\"error\":%q,\"reference\":%q}\n", code, n.ref)
+		page := fault(status)
+		page.Reference = n.ref
+		s.write(w, r, status, page)
+		return
 	}
+	code := "invalid_request"
+	switch {
+	case status == http.StatusServiceUnavailable:
+		code = "temporarily_unavailable"
+	case status >= 500:
+		code = "server_error"
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "{\"error\":%q,\"reference\":%q}\n", code, n.ref)
+}
+
+// fault says what to do next.
+func fault(status int) templates.Error {
+	switch {
+	case status == http.StatusNotFound:
+		return templates.Error{Title: templates.Say(templates.ErrorMissingTitle), Next: templates.Say(templates.ErrorMissingNext)}
+	case status == http.StatusForbidden:
+		return templates.Error{Title: templates.Say(templates.ErrorDeniedTitle), Next: templates.Say(templates.ErrorDeniedNext)}
+	case status < http.StatusInternalServerError:
+		return templates.Error{Title: templates.Say(templates.ErrorMethodTitle), Next: templates.Say(templates.ErrorMethodNext)}
+	}
+	return templates.Error{}
+}
+
+// reference is short enough to be read out on the telephone, in letters and digits
+// that are not taken for each other, and rarely there twice in a day of logs.
+func reference() string {
+	b := make([]byte, 6)
+	rand.Read(b) // never fails (crypto/rand)
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)
 }
 
 // random returns n random bytes as base64url.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"ecardid/account"
@@ -21,7 +22,7 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 	s.add(Route{Method: http.MethodGet, Pattern: "/privacy", Class: Page, Who: "anybody", Handler: s.still(templates.Privacy{})})
 	s.add(Route{Method: http.MethodPost, Pattern: "/preferences", Class: Page, Takes: formType, Who: "anybody", Handler: http.HandlerFunc(s.preferences)})
 	s.add(Route{Method: http.MethodGet, Pattern: templates.AssetPrefix, Class: Public, Who: "anybody", Handler: s.pages.Assets()})
-	s.add(Route{Method: http.MethodGet, Pattern: "/healthz", Class: Protocol, Who: "anybody", Handler: http.HandlerFunc(s.healthz)})
+	s.add(Route{Method: http.MethodGet, Pattern: "/healthz", Class: Public, Who: "anybody", Handler: http.HandlerFunc(s.healthz)})
 	s.add(Route{Method: http.MethodGet, Pattern: "/readyz", Class: Protocol, Who: "anybody", Handler: http.HandlerFunc(s.readyz)})
 
 	for _, r := range login.Routes() {
@@ -38,14 +39,14 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Protocol, Takes: r.Takes, Who: "phone", Handler: r.Handler})
 	}
 	for _, r := range protocol.Routes() {
-		class := Protocol
+		class, who := Protocol, "client"
 		switch {
 		case r.Page && r.CrossSite:
-			class = Entry
+			class, who = Entry, "anybody"
 		case r.Page:
-			class = Page
+			class, who = Page, "citizen"
 		case !slices.Contains(r.Methods, http.MethodPost):
-			class = Public
+			class, who = Public, "anybody"
 		}
 		for _, m := range r.Methods {
 			if m == http.MethodHead {
@@ -55,27 +56,45 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 			if m == http.MethodPost {
 				takes = formType
 			}
-			s.add(Route{Method: m, Pattern: r.Path, Class: class, Takes: takes, Who: "client or browser", Handler: r.Handler})
+			s.add(Route{Method: m, Pattern: r.Path, Class: class, Takes: takes, Who: who, Handler: r.Handler})
 		}
 	}
-	// Everything else.
-	s.mux.Handle("/", s.enter(Route{Pattern: "/", Class: Page}, s.page(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.write(w, r, http.StatusNotFound, templates.Error{
-			Title: templates.Say(templates.ErrorMissingTitle), Next: templates.Say(templates.ErrorMissingNext), Reference: noted(r).ref,
-		})
-	}))))
+	s.lost = s.enter(Route{Pattern: "/", Class: Page}, s.nowhere(nil))
+	s.mux.Handle("/", s.lost)
+	// Programs read JSON. The addresses without a slash are there so that the
+	// multiplexer sends nobody on by itself.
+	for _, tree := range []string{"/.well-known", "/.well-known/", "/device", "/device/"} {
+		s.mux.Handle(tree, s.enter(Route{Pattern: tree, Class: Protocol}, s.nowhere(nil)))
+	}
+	s.mux.Handle(strings.TrimSuffix(templates.AssetPrefix, "/"), s.lost)
+	s.others()
 }
 
 func (s *Server) add(r Route) {
 	h := r.Handler
-	switch r.Class {
-	case Page:
+	if r.Class == Page {
 		h = s.page(h)
-	case Entry:
-		h = s.entry(h)
 	}
 	s.routes = append(s.routes, r)
 	s.mux.Handle(r.Method+" "+r.Pattern, s.traces.over(r.Pattern, unwrap(s.enter(r, h))))
+}
+
+// others answers, at every address, the methods it does not take. There is no CORS:
+// OPTIONS is one of them (SECURITY SS3).
+func (s *Server) others() {
+	allow := map[string][]string{}
+	for _, r := range s.routes {
+		allow[r.Pattern] = append(allow[r.Pattern], r.Method)
+		if r.Method == http.MethodGet {
+			allow[r.Pattern] = append(allow[r.Pattern], http.MethodHead)
+		}
+	}
+	for _, r := range s.routes {
+		if methods, ok := allow[r.Pattern]; ok {
+			s.mux.Handle(r.Pattern, s.enter(Route{Pattern: r.Pattern, Class: r.Class}, s.nowhere(methods)))
+			delete(allow, r.Pattern)
+		}
+	}
 }
 
 // still is a page that says the same to everybody.
@@ -83,8 +102,10 @@ func (s *Server) still(p templates.Page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.write(w, r, http.StatusOK, p) })
 }
 
-// healthz says that the process lives and nothing else.
+// healthz says that the process lives and nothing else. It is not counted among the
+// requests in flight: a process that waits for its database is not to be killed.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte("{\"status\":\"ok\"}\n"))
 }
@@ -95,7 +116,6 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := s.store.Ping(ctx); err != nil {
-		w.Header().Set("Retry-After", "2")
 		s.fail(w, r, http.StatusServiceUnavailable, err)
 		return
 	}

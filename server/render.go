@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"ecardid/authn"
@@ -28,12 +29,13 @@ func (s *Server) locale(r *http.Request) templates.Locale {
 }
 
 // view is what every page has. The path is where the language switch comes back
-// to: this page if it was asked for with GET, the front page otherwise.
+// to: this page if it was asked for with GET and can be led back to, the front page
+// otherwise.
 func (s *Server) view(r *http.Request) templates.View {
 	elder, _ := only(r, elderCookie)
 	path := "/"
-	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.URL.RequestURI()) < 2000 {
-		path = r.URL.RequestURI()
+	if asked := r.URL.RequestURI(); (r.Method == http.MethodGet || r.Method == http.MethodHead) && authn.OwnPath(asked) {
+		path = asked
 	}
 	return templates.View{Locale: s.locale(r), Elder: elder == "on", Nonce: noted(r).nonce, CSRF: s.browsers.token(r), Path: path}
 }
@@ -95,7 +97,7 @@ func (s *Server) Answer(w http.ResponseWriter, r *http.Request, a authn.Answer) 
 func (s *Server) targets(a authn.Answer) []string {
 	switch {
 	case a.Kind == templates.Capture:
-		return s.capture
+		return append(a.Targets, s.capture...)
 	case a.Asker != nil && a.Asker.RedirectURI != "":
 		if t := templates.FormTarget(a.Asker.RedirectURI); t != "" {
 			return append([]string{t}, s.capture...)
@@ -178,10 +180,9 @@ func (p oauthPages) Consent(w http.ResponseWriter, r *http.Request, c oauth.Cons
 
 // Error implements oauth.Pages.
 func (p oauthPages) Error(w http.ResponseWriter, r *http.Request, status int, e oauth.ErrorView) {
-	page := templates.Error{Reference: e.Reference}
-	if page.Reference == "" {
-		page.Reference = noted(r).ref
-	}
+	// One reference leads through the whole log; e's stands beside the cause.
+	page := templates.Error{Reference: noted(r).ref}
+	p.s.log.InfoContext(r.Context(), "refused", "ref", page.Reference, "status", status, "fault", string(e.Fault), "code", e.Code, "reference", e.Reference)
 	switch e.Fault {
 	case oauth.FaultClient, oauth.FaultRedirect, oauth.FaultRequest:
 		page.Title, page.Next = templates.Say(templates.ErrorRequestTitle), templates.Say(templates.ErrorRequestNext)
@@ -213,16 +214,25 @@ func (p oauthPages) FormPost(w http.ResponseWriter, r *http.Request, f oauth.For
 // preferences keeps what a person chose about how pages look, and goes back.
 func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
 	const year = 365 * 24 * 60 * 60
-	set := func(name, value string) {
-		http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: year, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-	}
-	switch l := r.PostForm.Get("locale"); l {
-	case string(templates.ZhCN), string(templates.En):
-		set(localeCookie, l)
-	}
-	switch e := r.PostForm.Get("elder"); e {
-	case "on", "off":
-		set(elderCookie, e)
+	for _, choice := range []struct {
+		field, cookie string
+		values        []string
+	}{
+		{"locale", localeCookie, []string{string(templates.ZhCN), string(templates.En)}},
+		{"elder", elderCookie, []string{"on", "off"}},
+		{"back", "", nil},
+	} {
+		got := r.PostForm[choice.field]
+		if len(got) > 1 || len(got) == 1 && choice.values != nil && !slices.Contains(choice.values, got[0]) {
+			w.Header().Del("Set-Cookie") // all of it or nothing
+			s.fail(w, r, http.StatusBadRequest, errChoice)
+			return
+		}
+		if len(got) == 1 && choice.values != nil {
+			http.SetCookie(w, &http.Cookie{
+				Name: choice.cookie, Value: got[0], Path: "/", MaxAge: year, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+			})
+		}
 	}
 	back := r.PostForm.Get("back")
 	if !authn.OwnPath(back) {
@@ -230,3 +240,5 @@ func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
 }
+
+var errChoice = errors.New("a preference that cannot be chosen, or two of one")

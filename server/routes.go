@@ -16,10 +16,10 @@ const (
 
 // A Route is one row of the inventory: who may come, how, with what.
 type Route struct {
-	Method  string
+	Method  string // "" for whatever no other route of the pattern takes
 	Pattern string // as http.ServeMux takes it
 	Class   Class
 	Takes   string // the one content type of its body; "" for none
-	Who     string // who is let in, for the inventory: "anybody", "client", "citizen", "phone"
+	Who     string // who is let in, for the inventory: "anybody", "browser of the flow", "citizen", "client", "phone"
 	Handler http.Handler
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 
@@ -82,7 +83,7 @@ type Server struct {
 	pages     *templates.Pages
 	languages *templates.Negotiator
 	browsers  browsers
-	origin    *http.CrossOriginProtection
+	issuer    string
 	sources   Sources
 	flight    chan struct{}
 	https     bool
@@ -93,6 +94,7 @@ type Server struct {
 	routes    []Route
 	traces    *Traces
 	mux       *http.ServeMux
+	lost      http.Handler // 404
 }
 
 // New introduces the rooms to each other. It reads clients and keys from the
@@ -108,23 +110,22 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	if in.Rand == nil {
 		in.Rand = rand.Reader
 	}
+	if in.Clock == nil || in.Log == nil || in.Metrics == nil || in.Catalogue == nil {
+		return nil, errors.New("server: a clock, a log, metrics and a catalogue are needed")
+	}
+	if in.Pages.Links.Activate == "" {
+		in.Pages.Links.Activate = "/login/activate" // authn keeps it among its steps
+	}
 	pages, err := templates.New(in.Pages)
 	if err != nil {
 		return nil, err
 	}
 	keys := sealed{in.Store}
-	csrf, err := keys.token("csrf")(nil)
-	if err != nil {
-		return nil, fmt.Errorf("server: deriving the CSRF key: %w", err)
-	}
 	s := &Server{
 		log: in.Log, metrics: in.Metrics, pages: pages, languages: templates.NewNegotiator(),
-		browsers: browsers{csrfKey: csrf, rand: in.Rand}, origin: http.NewCrossOriginProtection(),
+		browsers: browsers{tag: keys.token("csrf"), check: keys.check("csrf"), rand: in.Rand}, issuer: in.Issuer,
 		sources: Sources{Trusted: in.Proxies}, flight: make(chan struct{}, inFlight),
 		https: u.Scheme == "https", store: in.Store, capture: in.LivenessCapture, traces: in.Traces, mux: http.NewServeMux(),
-	}
-	if err := s.origin.AddTrustedOrigin(in.Issuer); err != nil {
-		return nil, fmt.Errorf("server: issuer: %w", err)
 	}
 
 	login, err := s.signIn(in, u, keys)
@@ -273,8 +274,16 @@ func (s *Server) Run(ctx context.Context, channel string) {
 	all.Wait()
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. An address has one spelling; the multiplexer
+// would send others on by itself, past all that enter sees to.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.EscapedPath()
+	if clean := path.Clean(p); p != clean && p != clean+"/" || !strings.HasPrefix(p, "/") {
+		s.lost.ServeHTTP(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
 
 // Routes returns the inventory.
 func (s *Server) Routes() []Route { return s.routes }

@@ -8,7 +8,8 @@ import (
 
 // Sources tells where a request came from. Behind a proxy it believes the last
 // entry of X-Forwarded-For, and only when the proxy's own address is trusted: the
-// entries before it are whatever the sender wrote (SECURITY PW4, SC4).
+// entries before it are whatever the sender wrote (SECURITY PW4, SC4). Some proxies
+// add to the sender's line and some add a line, which is the same (RFC 9110 §5.3).
 type Sources struct {
 	Trusted []netip.Prefix
 }
@@ -24,14 +25,19 @@ func (s Sources) Of(r *http.Request) netip.Addr {
 		if !p.Contains(peer) {
 			continue
 		}
-		fields := r.Header.Values("X-Forwarded-For")
-		if len(fields) != 1 {
+		lines := r.Header.Values("X-Forwarded-For")
+		if len(lines) == 0 {
 			return peer
 		}
-		hops := strings.Split(fields[0], ",")
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)-1]))
+		line := lines[len(lines)-1]
+		last := strings.TrimSpace(line[strings.LastIndexByte(line, ',')+1:])
+		addr, err := netip.ParseAddr(last)
 		if err != nil {
-			return peer
+			ap, err := netip.ParseAddrPort(last) // so do some balancers write it
+			if err != nil {
+				return peer
+			}
+			addr = ap.Addr()
 		}
 		return addr.Unmap().WithZone("")
 	}
@@ -43,6 +49,7 @@ func Place(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
 	}
+	a = a.Unmap()
 	bits := 48
 	if a.Is4() {
 		bits = 24

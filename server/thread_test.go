@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,13 +42,18 @@ import (
 
 // A house is a whole server over a database of its own, with one citizen.
 type house struct {
-	issuer  string
-	store   *storage.Store
-	server  *server.Server
-	clock   *clock.Manual
-	log     *bytes.Buffer
+	issuer string
+	store  *storage.Store
+	server *server.Server
+	clock  *clock.Manual
+	log    *journal
+	dsn    string
+
+	ingredients server.Ingredients
+
 	seed    totp.Seed
 	secret  string // of the client "pension"
+	records string // and of the resource server "records"
 	citizen identity.ID
 }
 
@@ -67,14 +73,33 @@ func must[T any](t testing.TB) func(v T, err error) T {
 	}
 }
 
-func newHouse(t testing.TB) *house {
+// A journal is a log that can be read while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+// newHouse builds one; what is special about it, change sees to.
+func newHouse(t testing.TB, change ...func(*server.Ingredients)) *house {
 	t.Helper()
 	ctx := context.Background()
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "ecardid.db")
 	if err := storage.Migrate(ctx, dsn); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{clock: clock.At(time.Now()), log: &bytes.Buffer{}}
+	h := &house{clock: clock.At(time.Now()), log: &journal{}, dsn: dsn}
 	h.store = must[*storage.Store](t)(storage.Open(ctx, dsn, storage.Options{}))
 	t.Cleanup(h.store.Close)
 	kek := must[*seal.KEK](t)(seal.ParseKEK([]byte(strings.Repeat("0123456789abcdef", 4)), "test"))
@@ -86,13 +111,18 @@ func newHouse(t testing.TB) *house {
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	h.issuer = "https://localhost:" + port
 	cat := must[*catalogue.Catalogue](t)(catalogue.Default())
-	h.server = must[*server.Server](t)(server.New(ctx, server.Ingredients{
+	in := server.Ingredients{
 		Issuer: h.issuer, Store: h.store, Catalogue: cat,
 		Pages: templates.Config{Authority: "示例省人力资源和社会保障厅", Domain: "login.ecard.example"},
 		Login: authn.Config{}, Passkeys: passkey.Config{}, Attest: must[attest.Set](t)(attest.NewSet(attest.Unattested{})),
 		KeyPolicy: keyring.DefaultPolicy(), Clock: h.clock, Rand: rand.Reader,
 		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Metrics: server.NewMetrics(),
-	}))
+	}
+	for _, c := range change {
+		c(&in)
+	}
+	h.issuer, h.ingredients = in.Issuer, in
+	h.server = must[*server.Server](t)(server.New(ctx, in))
 	ts := httptest.NewUnstartedServer(h.server)
 	ts.Listener.Close()
 	ts.Listener = listener
@@ -128,15 +158,25 @@ func (h *house) people(t testing.TB) {
 	if err := h.store.ConfirmTOTP(ctx, h.citizen, f.ID, 1, by(audit.TOTPBound)); err != nil {
 		t.Fatal(err)
 	}
-	client := must[oauth.Client](t)(oauth.ValidateClient([]byte(`{"client_id":"pension","client_name":"Pension office",
-	 "redirect_uris":["` + callback + `"],"grant_types":["authorization_code","refresh_token"],
-	 "scope":"openid profile offline_access card.basic pension.read","token_endpoint_auth_method":"client_secret_basic"}`)))
+	h.secret = h.client(t, `{"client_id":"pension","client_name":"Pension office",
+	 "redirect_uris":["`+callback+`"],"grant_types":["authorization_code","refresh_token"],
+	 "scope":"openid profile offline_access card.basic pension.read pension.claim","token_endpoint_auth_method":"client_secret_basic"}`)
+	h.records = h.client(t, `{"client_id":"records","client_name":"Pension records","grant_types":["client_credentials"],
+	 "resources":["urn:ecardid:resource:pension"],"token_endpoint_auth_method":"client_secret_basic"}`)
+}
+
+// client applies a client and returns its secret.
+func (h *house) client(t testing.TB, metadata string) string {
+	t.Helper()
+	c := must[oauth.Client](t)(oauth.ValidateClient([]byte(metadata)))
 	key := must[[]byte](t)(h.store.Keys().MAC(seal.ClientSecret, []byte("derive"), []byte(server.ClientSecrets)))
-	secret, hash := oauth.NewSecret(must[oauth.Keyed](t)(oauth.NewKeyed(key)), client.ID)
-	client.Secrets, h.secret = []oauth.SecretHash{hash}, secret.Reveal()
-	if err := h.store.ApplyClient(ctx, client, by(audit.ClientApplied)); err != nil {
+	secret, hash := oauth.NewSecret(must[oauth.Keyed](t)(oauth.NewKeyed(key)), c.ID)
+	c.Secrets = []oauth.SecretHash{hash}
+	e := audit.Event{Kind: audit.ClientApplied, At: h.clock.Now(), Actor: audit.ByOperator}
+	if err := h.store.ApplyClient(context.Background(), c, e); err != nil {
 		t.Fatal(err)
 	}
+	return secret.Reveal()
 }
 
 type pepper struct{ s *storage.Store }

@@ -54,12 +54,13 @@ func (t *Traces) over(pattern string, next http.Handler) http.Handler {
 		otelhttp.WithTracerProvider(t.provider),
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		bare := r.Clone(r.Context())
-		bare.URL = &url.URL{Path: pattern}
-		bare.RequestURI = pattern
-		bare.Header = http.Header{}
+		// Nothing of what was sent, and not from where: an address is a person's.
+		bare := &http.Request{
+			Method: r.Method, URL: &url.URL{Path: pattern}, RequestURI: pattern, Header: http.Header{}, Body: http.NoBody,
+			Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+		}
 		// The span is made from the bare request; the handler gets the real one.
-		spanned.ServeHTTP(w, bare.WithContext(context.WithValue(bare.Context(), realKey{}, r)))
+		spanned.ServeHTTP(w, bare.WithContext(context.WithValue(r.Context(), realKey{}, r)))
 	})
 }
 

@@ -1,0 +1,148 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+
+	"ecardid/server"
+)
+
+// inventory has a row for every address: class, who, method, pattern and, where
+// there is a body, its one content type (SECURITY §18). Whoever adds a route says
+// here who may come; how much they may send is the same for all (limits.go).
+//
+// The classes are what is checked on the way in: page (cookie, CSRF token, origin),
+// entry (cookie), protocol (authenticates clients and phones itself), public.
+const inventory = `
+page     anybody  GET  /{$}
+page     anybody  GET  /lost
+page     anybody  GET  /privacy
+page     anybody  POST /preferences form
+public   anybody  GET  /assets/
+public   anybody  GET  /healthz
+protocol anybody  GET  /readyz
+
+page     flow     GET  /login
+page     flow     GET  /login/activate
+page     flow     POST /login/activate form
+page     flow     GET  /login/activate/greeting
+page     flow     POST /login/activate/greeting form
+page     flow     GET  /login/activate/password
+page     flow     POST /login/activate/password form
+page     flow     GET  /login/cancel
+page     flow     POST /login/cancel form
+page     flow     POST /login/choose form
+page     flow     GET  /login/code
+page     flow     POST /login/code form
+page     flow     GET  /login/codes
+page     flow     POST /login/codes form
+page     flow     GET  /login/device
+page     flow     POST /login/device form
+page     flow     GET  /login/enrol
+page     flow     GET  /login/enrol/passkey
+page     flow     POST /login/enrol/passkey/finish json
+page     flow     POST /login/enrol/passkey/options json
+page     flow     GET  /login/enrol/totp
+page     flow     POST /login/enrol/totp form
+page     flow     GET  /login/factor
+page     flow     GET  /login/impossible
+page     flow     GET  /login/key
+page     flow     POST /login/key form
+page     flow     GET  /login/liveness
+page     flow     POST /login/liveness form
+page     flow     GET  /login/liveness/return
+page     flow     GET  /login/liveness/state
+page     flow     GET  /login/passkey
+page     flow     POST /login/passkey/finish json
+page     flow     POST /login/passkey/options json
+page     flow     GET  /login/password
+page     flow     POST /login/password form
+page     flow     GET  /login/phone
+page     flow     POST /login/phone form
+page     flow     GET  /login/phone/state
+page     flow     GET  /login/recovery
+page     flow     POST /login/recovery form
+page     flow     GET  /logout
+page     flow     POST /logout form
+page     flow     GET  /signed-out
+
+page     citizen  GET  /account
+page     citizen  GET  /account/consents
+page     citizen  POST /account/consents form
+page     citizen  GET  /account/devices
+page     citizen  POST /account/devices form
+page     citizen  GET  /account/devices/phone
+page     citizen  POST /account/devices/phone form
+page     citizen  GET  /account/devices/phone/state
+page     citizen  GET  /account/passkeys
+page     citizen  POST /account/passkeys/finish json
+page     citizen  POST /account/passkeys/options json
+page     citizen  GET  /account/password
+page     citizen  POST /account/password form
+page     citizen  GET  /account/recovery
+page     citizen  POST /account/recovery form
+page     citizen  GET  /account/security
+page     citizen  POST /account/security form
+page     citizen  GET  /account/sessions
+page     citizen  POST /account/sessions form
+page     citizen  GET  /account/sign-out
+page     citizen  POST /account/sign-out form
+page     citizen  GET  /account/totp
+page     citizen  GET  /account/totp/{id}
+page     citizen  POST /account/totp/{id} form
+
+protocol phone    POST /device/v1/enrolments json
+protocol phone    POST /device/v1/enrolments/{id} json
+protocol phone    GET  /device/v1/nonce
+protocol phone    GET  /device/v1/devices/{id}
+protocol phone    PATCH /device/v1/devices/{id} json
+protocol phone    DELETE /device/v1/devices/{id}
+protocol phone    GET  /device/v1/approvals
+protocol phone    POST /device/v1/approvals/{id} json
+
+entry    anybody  GET  /authorize
+entry    anybody  POST /authorize form
+page     citizen  GET  /consent
+page     citizen  POST /consent form
+protocol client   POST /token form
+protocol client   GET  /userinfo
+protocol client   POST /userinfo form
+protocol client   POST /introspect form
+protocol client   POST /revoke form
+public   anybody  GET  /jwks
+public   anybody  GET  /sm2-jwks
+public   anybody  GET  /.well-known/openid-configuration
+public   anybody  GET  /.well-known/oauth-authorization-server
+`
+
+// row writes a route as the inventory does.
+func row(r server.Route) string {
+	class := map[server.Class]string{server.Page: "page", server.Entry: "entry", server.Protocol: "protocol", server.Public: "public"}[r.Class]
+	takes := map[string]string{"": "", "application/x-www-form-urlencoded": "form", "application/json": "json"}[r.Takes]
+	who := strings.TrimPrefix(r.Who, "browser of the ")
+	return strings.TrimSpace(strings.Join([]string{class, who, r.Method, r.Pattern, takes}, " "))
+}
+
+func TestInventory(t *testing.T) {
+	rows := map[string]bool{}
+	for line := range strings.Lines(inventory) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
+			rows[line] = false
+		}
+	}
+	for _, r := range newHouse(t).server.Routes() {
+		seen, ok := rows[row(r)]
+		if !ok || seen {
+			t.Errorf("a route without a row of its own: %s", row(r))
+		}
+		rows[row(r)] = true
+		if r.Class == server.Page && r.Method != "GET" && r.Takes == "" {
+			t.Errorf("%s: says not what it takes", row(r))
+		}
+	}
+	for line, seen := range rows {
+		if !seen {
+			t.Errorf("a row without a route: %s", line)
+		}
+	}
+}
