@@ -14,7 +14,7 @@ import (
 var seed = []byte("a seed that nobody may find in a dump")
 
 func (w *world) proposal() authn.TOTPFactor {
-	return authn.TOTPFactor{ID: identity.NewID(), Citizen: w.citizen, Seed: seed, Algorithm: totp.SHA1, Created: w.now}
+	return authn.TOTPFactor{ID: identity.NewID(), Citizen: w.citizen, Seed: seed, Algorithm: totp.RFC6238, Created: w.now}
 }
 
 // bindTOTP confirms a generator with step 100.
@@ -58,7 +58,7 @@ func factorChecks() []check {
 			w.is("the earlier proposal", err, identity.ErrNotFound)
 			got, err := w.s.PendingTOTP(ctx, w.citizen, second.ID, w.now)
 			w.is("the proposal", err, nil)
-			if !bytes.Equal(got.Seed, seed) || got.Algorithm != totp.SHA1 || !got.Confirmed.IsZero() {
+			if !bytes.Equal(got.Seed, seed) || got.Algorithm != totp.RFC6238 || !got.Confirmed.IsZero() {
 				w.Errorf("%+v", got)
 			}
 			_, err = w.s.PendingTOTP(ctx, w.citizen, second.ID, w.now.Add(time.Millisecond))
