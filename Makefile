@@ -24,7 +24,7 @@ build:
 
 bench:                  ## ns/op, allocs/op, flows/s and the ratios of docs/operating.md
 	$(SETUP) test
-	$(GO) test -run '^$$$$' -bench . -benchmem -timeout 6m ./internal/jose ./e2e/bench
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 6m ./internal/jose ./e2e/bench
 
 fuzz:                   ## every fuzz target for a minute (FUZZTIME=10m at night)
 	./scripts/fuzz

@@ -44,7 +44,6 @@ var keepers = map[string][]string{
 	"go.opentelemetry.io":                 {"server", "cmd"},
 	"github.com/coreos/go-oidc":           {"cmd/ecardid/internal/pension", "e2e"},
 	"github.com/emmansun/gmsm":            {"internal", "authn/totp", "authn/password", "authn/phone", "audit", "liveness"},
-	"github.com/nbutton23/zxcvbn-go":      {"authn/password"},
 	"github.com/boombuler/barcode":        {"templates"},
 	"github.com/chromedp":                 {"e2e"},
 }

@@ -28,7 +28,11 @@ type hot interface {
 // (DESIGN D3), and every statement that uses a grant contains it. A device has no
 // line here: ending one ends the logins that stand on it, and no login is made on
 // one that has ended.
-const alive = ` g.revoked_at IS NULL AND g.expires_at > $NOW
+//
+// A grant is found by its keys alone: the "+ 0" here, and what stands behind client_id
+// elsewhere, keep the planner from walking along another index of the same table,
+// which costs as little while it is empty and goes on when it is not.
+const alive = ` g.revoked_at IS NULL AND g.expires_at + 0 > $NOW
  AND l.ended_at IS NULL AND (g.offline OR l.expires_at > $NOW AND l.idle_at > $NOW)
  AND g.epoch = c.epoch AND l.epoch = c.epoch AND c.state = 'normal'
  AND EXISTS (SELECT 1 FROM clients k WHERE k.id = g.client_id AND k.state = 'live' AND k.epoch = g.client_epoch) `
@@ -195,11 +199,14 @@ func graceEnds(r oauth.Refreshing) int64 {
 	return ms(r.Now.Add(-r.Grace))
 }
 
-// refused finds out why a refresh token bought nothing. The one before the last
-// rotation, back after its grace, ends the family (RFC 9700 §4.14.2).
+// refused finds out why a refresh token bought nothing. One that was rotated away,
+// however many rotations ago, and comes back after its grace ends the family (RFC
+// 9700 §4.14.2): a thief may have rotated more than once before the owner came.
 func (s *Store) refused(ctx context.Context, r oauth.Refreshing) error {
 	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
- WHERE refresh_before = $2 AND client_id = $3 AND (jkt IS NULL OR jkt = $4) AND refresh_at <= $5`,
+ WHERE id IN (SELECT id FROM grants WHERE refresh_before = $2 AND refresh_at <= $5
+   UNION ALL SELECT grant_id FROM rotations WHERE token = $2 AND rotated_at <= $5)
+   AND client_id = $3 AND (jkt IS NULL OR jkt = $4)`,
 		ms(r.Now), r.Token, r.ClientID, orNull(r.JKT), graceEnds(r))
 	switch {
 	case err != nil:

@@ -55,9 +55,10 @@ func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 			return err
 		}
 	}
+	scope := append([]string{}, g.Scope...) // a NULL array is not an empty one
 	var live, may, issued int
 	err := h.db.queryRow(ctx, pgIssue, append([]any{
-		bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID, n.Consent, n.FirstParty, g.Scope, nilBytes(n.Interaction),
+		bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID, n.Consent, n.FirstParty, scope, nilBytes(n.Interaction),
 		bin(g.ID), strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI, g.Nonce,
 		jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 		n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Expires), msOrNull(n.ConsentExpires),
@@ -86,7 +87,7 @@ var pgRedeem = `
 WITH g AS (
   UPDATE grants g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_at = $1, refresh_idle_at = $5
     FROM logins l, citizens c
-   WHERE g.code = $6 AND g.client_id = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
+   WHERE g.code = $6 AND g.client_id || '' = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
      AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
      AND ($14::text[] IS NULL OR $14::text[] <@ string_to_array(g.scope, ' '))
      AND l.id = g.login_id AND c.id = g.citizen_id AND ` + aliveAt("$1") + `
@@ -136,7 +137,7 @@ func resourceOrNull(r []string) any {
 var pgRefresh = `
 WITH g AS (
   SELECT g.* FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
-   WHERE (g.refresh = $2 OR g.refresh_before = $2 AND g.refresh_at > $3) AND g.client_id = $4
+   WHERE (g.refresh = $2 OR g.refresh_before = $2 AND g.refresh_at > $3) AND g.client_id || '' = $4
      AND (g.jkt IS NULL OR g.jkt = $5) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1") + `
 ), ok AS (
   SELECT g.* FROM g WHERE $6::text[] IS NULL OR $6::text[] <@ string_to_array(g.scope, ' ')
@@ -147,6 +148,10 @@ WITH g AS (
     FROM ok WHERE grants.id = ok.id AND grants.revoked_at IS NULL AND grants.refresh = ok.refresh
      AND ($7::bytea IS NOT NULL OR grants.refresh_idle_at < $9)
   RETURNING 1
+), past AS (
+  INSERT INTO rotations (token, grant_id, rotated_at, expires_at)
+  SELECT ok.refresh_before, ok.id, ok.refresh_at, ok.expires_at FROM ok
+   WHERE ok.refresh_before IS NOT NULL AND $7::bytea IS NOT NULL AND EXISTS (SELECT 1 FROM moved)
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
   SELECT $10, ok.id, ok.citizen_id, ok.client_id,

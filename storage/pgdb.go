@@ -89,6 +89,9 @@ func pgConfig(dsn string, o Options) (*pgxpool.Config, time.Duration, error) {
 	set("statement_timeout", strconv.FormatInt(limit.Milliseconds(), 10))
 	set("idle_in_transaction_session_timeout", strconv.FormatInt(pgIdleInTx.Milliseconds(), 10))
 	set("default_transaction_isolation", "read committed")
+	// Statements are planned once a connection, perhaps while the tables are empty, when
+	// walking through one looks as cheap as a look-up; the plan is kept while they fill.
+	set("enable_seqscan", "off")
 	set("jit", "off") // compiling costs more than any statement of ours runs
 	return cfg, limit + pgNetworkMargin, nil
 }

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"text/template/parse"
 	"time"
 )
@@ -86,66 +87,86 @@ func load(c Config, html, locales fs.FS) (*Pages, error) {
 	for _, k := range spoken() {
 		needed[k] = nil // gaps are filled at run time; compare holds the languages against each other
 	}
-	for _, l := range Locales() {
-		if err := p.parse(html, langs[l], needed); err != nil {
-			return nil, fmt.Errorf("templates: %w", err)
-		}
+	// The languages are independent of each other, and starting is waited for.
+	var working sync.WaitGroup
+	parsed, errs := make([]map[string]*template.Template, len(Locales())), make([]error, len(Locales()))
+	for i, l := range Locales() {
+		working.Go(func() {
+			sentences := needed
+			if i > 0 {
+				sentences = nil // the pages are the same, and so is what they say
+			}
+			parsed[i], errs[i] = parsePages(html, langs[l], sentences)
+		})
+	}
+	working.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	for i, l := range Locales() {
+		p.sets[l] = parsed[i]
 	}
 	if err := compare(langs, needed); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	// html/template escapes at the first execution; have that behind us, and with it
 	// every misspelt field.
-	for _, l := range Locales() {
-		for _, page := range every() {
-			if err := p.Render(io.Discard, View{Locale: l, Path: "/"}, page); err != nil {
-				return nil, fmt.Errorf("templates: %w", err)
+	for i, l := range Locales() {
+		working.Go(func() {
+			for _, page := range every() {
+				if err := p.Render(io.Discard, View{Locale: l, Path: "/"}, page); err != nil {
+					errs[i] = err
+					return
+				}
 			}
-		}
+		})
+	}
+	working.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
 	}
 	return p, nil
 }
 
-// parse reads one language's pages and notes which sentences they say.
-func (p *Pages) parse(html fs.FS, lang lexicon, needed map[Key][]string) error {
+// parsePages reads one language's pages and, unless needed is nil, notes which
+// sentences they say.
+func parsePages(html fs.FS, lang lexicon, needed map[Key][]string) (map[string]*template.Template, error) {
 	base, err := template.New("frame").Funcs(lang.funcs()).ParseFS(html, "html/_*.html")
 	if err != nil {
-		return err
-	}
-	if err := collect(base, needed); err != nil {
-		return err
+		return nil, err
 	}
 	set := make(map[string]*template.Template)
 	for _, page := range every() {
 		name := page.file()
 		t, err := base.Clone()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if t, err = t.ParseFS(html, "html/"+name+".html"); err != nil {
-			return err
+			return nil, err
 		}
 		for _, block := range []string{"title", "main"} {
 			if t.Lookup(block) == nil {
-				return fmt.Errorf("page %s has no %s", name, block)
+				return nil, fmt.Errorf("page %s has no %s", name, block)
 			}
 		}
-		if err := collect(t, needed); err != nil {
-			return err
+		if needed != nil {
+			if err := collect(t, needed); err != nil {
+				return nil, err
+			}
 		}
 		set[name] = t
 	}
 	files, err := fs.Glob(html, "html/[^_]*.html")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range files {
 		if name := strings.TrimSuffix(strings.TrimPrefix(f, "html/"), ".html"); set[name] == nil {
-			return fmt.Errorf("%s belongs to no page", f)
+			return nil, fmt.Errorf("%s belongs to no page", f)
 		}
 	}
-	p.sets[lang.locale] = set
-	return nil
+	return set, nil
 }
 
 // Render writes the page. It renders into a buffer first: on an error nothing has

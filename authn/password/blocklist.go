@@ -7,8 +7,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/nbutton23/zxcvbn-go/frequency"
 )
 
 //go:embed common.txt
@@ -17,17 +15,13 @@ var commonText string
 // A blocklist holds passwords in lower case.
 type blocklist map[string]struct{}
 
-// newBlocklist is our list and the one zxcvbn brings, which knows more of what
-// English speakers choose.
+// newBlocklist reads the list that is part of the program.
 func newBlocklist() blocklist {
 	list := blocklist{}
 	for line := range strings.Lines(commonText) {
 		if line = strings.TrimRight(line, "\n"); !strings.HasPrefix(line, "#") && line != "" {
 			list[line] = struct{}{}
 		}
-	}
-	for _, word := range frequency.Lists["Passwords"].List {
-		list[strings.ToLower(word)] = struct{}{}
 	}
 	return list
 }

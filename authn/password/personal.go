@@ -81,3 +81,12 @@ func reverse(text string) string {
 	slices.Reverse(runes)
 	return string(runes)
 }
+
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -3,9 +3,6 @@ package password
 import (
 	"log/slog"
 	"unicode/utf8"
-
-	zxcvbn "github.com/nbutton23/zxcvbn-go"
-	"github.com/nbutton23/zxcvbn-go/matching"
 )
 
 // A Problem is a reason to refuse a new password, as the key of the sentence
@@ -35,13 +32,6 @@ const (
 	// 800-63B-4 §3.1.1.2).
 	MinWithMFA = 8
 	MinAlone   = 15
-
-	// minScore is zxcvbn's "somewhat guessable": over 10⁸ guesses, which throttling
-	// makes hopeless online and argon2id dear offline.
-	minScore = 2
-	// maxScored bounds zxcvbn, whose work grows faster than its input. What is
-	// longer than this and still weak is a repetition, which is looked for first.
-	maxScored = 64
 )
 
 // Context is what is known about the person who chooses.
@@ -95,7 +85,7 @@ func (p *Policy) Check(password string, c Context) []Problem {
 	}
 	if p.common.has(password) {
 		problems = append(problems, Common)
-	} else if patterned(password) || !strong(password, c) {
+	} else if patterned(password) || walked(password) {
 		problems = append(problems, Guessable)
 	}
 	if p.leak != nil {
@@ -110,30 +100,4 @@ func (p *Policy) Check(password string, c Context) []Problem {
 		}
 	}
 	return problems
-}
-
-// strong asks zxcvbn. It mixes up bytes and characters outside ASCII and tries
-// every reading of "1337" letters, a second's work for one hostile password; so it
-// sees ASCII only and that matcher is off. The blocklist undoes such letters.
-func strong(password string, c Context) (ok bool) {
-	if len(password) > maxScored || !ascii(password) {
-		return true
-	}
-	// A library this old is not trusted with strangers' bytes: should it fall
-	// over, the other rules have still been asked.
-	defer func() {
-		if recover() != nil {
-			ok = true
-		}
-	}()
-	return zxcvbn.PasswordStrength(password, c.Names, matching.FilterL33tMatcher).Score >= minScore
-}
-
-func ascii(text string) bool {
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
