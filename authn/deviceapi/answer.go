@@ -1,11 +1,14 @@
 package deviceapi
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"ecardid/identity"
+	"ecardid/internal/exchange"
 )
 
 // A problem is an error as the app hears of it. Cause is for the log alone.
@@ -65,6 +68,10 @@ func knownKey() problem {
 	return problem{status: http.StatusConflict, code: "known_key", description: "This key was enrolled before. Make a new one."}
 }
 
+func lastFactor() problem {
+	return problem{status: http.StatusConflict, code: "last_factor", description: "Nothing would be left to sign in with. Add another way to sign in first."}
+}
+
 func answered() problem {
 	return problem{status: http.StatusConflict, code: "already_answered", description: "This was answered before."}
 }
@@ -83,17 +90,21 @@ func throttled(wait time.Duration) problem {
 
 // answer writes v as JSON. Every answer here is one phone's business.
 func (a *API) answer(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		a.Log.Error("encoding JSON", "cause", err)
-		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+	exchange.Answer(w, a.Log, status, v)
+}
+
+// over turns storage's no to an enrolment or approval into the app's: what has ended
+// is not there any more, and what was answered once is not answered again.
+func over(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
+		return notFound().because(err)
+	case errors.Is(err, identity.ErrSpent):
+		return answered().because(err)
 	}
-	h := w.Header()
-	h.Set("Content-Type", jsonType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the phone went away; nothing left to do
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // fail is the one place where an error becomes an answer. What is not a problem of
@@ -102,10 +113,12 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, exchange.ErrTooLarge):
 		p = &problem{status: http.StatusRequestEntityTooLarge, code: "invalid_request", description: "The body is larger than 64 kB."}
-	case errors.Is(err, errMediaType):
+	case errors.Is(err, exchange.ErrMediaType):
 		p = &problem{status: http.StatusUnsupportedMediaType, code: "invalid_request", description: "The body has to be application/json."}
+	case errors.Is(err, exchange.ErrMalformed):
+		p = &problem{status: http.StatusBadRequest, code: "invalid_request", description: "The body broke off."}
 	default:
 		p = &problem{status: http.StatusInternalServerError, code: "server_error"}
 	}

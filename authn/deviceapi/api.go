@@ -35,7 +35,7 @@ type Phones interface {
 	// passes once.
 	SpendNonce(ctx context.Context, key []byte, expires, now time.Time) error
 	RenameDevice(ctx context.Context, citizen, id identity.ID, name string, e audit.Event) error
-	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, e audit.Event) error
+	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, enough authn.Enough, e audit.Event) error
 }
 
 // Approvals is what questions to a phone need ([authn.Approvals]).
@@ -75,6 +75,9 @@ type Parts struct {
 	// level is recorded and weighed where it counts, and phones sold without their
 	// maker's attestation are phones too.
 	Least identity.KeyLevel
+	// Floor is that of authn.Config: a phone does not end itself when the account
+	// would fall below it. Zero is LevelMFA, as there.
+	Floor identity.Level
 	// Origin is ours, from configuration: what phones sign for (SECURITY OI5).
 	Origin string
 	// Throttle is the keyed hash over the keys of attempt counters; it answers the
@@ -126,6 +129,9 @@ func New(p Parts) (*API, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if p.Floor == identity.LevelNone {
+		p.Floor = identity.LevelMFA
 	}
 	return &API{p}, nil
 }

@@ -53,8 +53,8 @@ func (a *API) decide(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	in := parseMembers(c.body, "approval_id", "decision", "number?", "context_hash?", "uv?")
-	if in.err != nil {
-		return invalidRequest("The body does not fit: see the protocol.").because(in.err)
+	if in.Err() != nil {
+		return invalidRequest("The body does not fit: see the protocol.").because(in.Err())
 	}
 	answer, err := phone.ParseApproval(c.body)
 	if err != nil {
@@ -65,13 +65,10 @@ func (a *API) decide(w http.ResponseWriter, c *call) error {
 	}
 	ctx, now := c.Context(), a.Clock.Now()
 	p, err := a.Store.Approval(ctx, id, now)
+	if err := over(err, "reading an approval"); err != nil {
+		return err
+	}
 	switch {
-	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
-		return notFound().because(err)
-	case errors.Is(err, identity.ErrSpent):
-		return answered().because(err)
-	case err != nil:
-		return fmt.Errorf("reading an approval: %w", err)
 	case p.Citizen != c.phone.Citizen:
 		return notFound().because(errors.New("another citizen's approval"))
 	case p.State != authn.ApprovalPending:
@@ -110,13 +107,11 @@ func (a *API) settle(w http.ResponseWriter, c *call, p authn.Approval, answer ph
 	ev.Notify = outcome == phone.Alarmed
 	ev.Detail = map[string]string{"approval": p.ID.String(), "flow": p.Flow.String()}
 	err := a.Store.AnswerApproval(c.Context(), p.ID, c.phone.ID, state, verified, hardware, a.Clock.Now(), ev)
-	switch {
-	case errors.Is(err, identity.ErrSpent), errors.Is(err, identity.ErrConflict):
+	if errors.Is(err, identity.ErrConflict) {
 		return answered().because(err)
-	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
-		return notFound().because(err)
-	case err != nil:
-		return fmt.Errorf("answering an approval: %w", err)
+	}
+	if err := over(err, "answering an approval"); err != nil {
+		return err
 	}
 	if outcome == phone.Alarmed && answer.Decision == phone.Approve {
 		return wrongNumber().because(errors.New(reason))

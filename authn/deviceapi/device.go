@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ecardid/audit"
+	"ecardid/authn"
 	"ecardid/identity"
 	"ecardid/templates"
 )
@@ -47,10 +48,10 @@ func (a *API) rename(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	in := parseMembers(c.body, "name")
-	sent := in.text("name", 4*maxName)
+	sent := in.Text("name", 4*maxName)
 	name := templates.Clean(sent, maxName)
-	if in.err != nil || name == "" {
-		return invalidRequest("The body is {\"name\": \"…\"}, with one to forty characters.").because(in.err)
+	if in.Err() != nil || name == "" {
+		return invalidRequest("The body is {\"name\": \"…\"}, with one to forty characters.").because(in.Err())
 	}
 	ev := a.event(c.Request, audit.DeviceRenamed, c.phone.Citizen)
 	ev.Device = c.phone.ID
@@ -65,14 +66,18 @@ func (a *API) rename(w http.ResponseWriter, c *call) error {
 }
 
 // end serves DELETE /device/v1/devices/{id}. The answer comes when everything that
-// hung on the phone is dead, and not before (SECURITY DV2, G5).
+// hung on the phone is dead, and not before (SECURITY DV2, G5). A phone that is the
+// last factor stays (MF3): its owner adds another one first, or reports it lost.
 func (a *API) end(w http.ResponseWriter, c *call) error {
 	if err := c.own(); err != nil {
 		return err
 	}
 	ev := a.event(c.Request, audit.DeviceEnded, c.phone.Citizen)
 	ev.Device, ev.Reason, ev.Notify = c.phone.ID, "by the phone itself", true
-	err := a.Store.EndDevice(c.Context(), c.phone.Citizen, c.phone.ID, identity.DeviceRevoked, ev)
+	err := a.Store.EndDevice(c.Context(), c.phone.Citizen, c.phone.ID, identity.DeviceRevoked, authn.EnoughFor(a.Floor), ev)
+	if errors.Is(err, authn.ErrLastFactor) {
+		return lastFactor().because(err)
+	}
 	if err := a.gone(err, "ending a phone"); err != nil {
 		return err
 	}

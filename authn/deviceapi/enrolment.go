@@ -12,6 +12,7 @@ import (
 	"ecardid/authn/phone"
 	"ecardid/authn/phone/attest"
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 	"ecardid/internal/jose"
 	"ecardid/internal/secret"
 	"ecardid/templates"
@@ -21,17 +22,14 @@ import (
 // account page and spends it for a challenge. That the citizen was there with two
 // fresh factors is what the code stands for (SECURITY DV1).
 func (a *API) claim(w http.ResponseWriter, r *http.Request) error {
-	if err := isJSON(r); err != nil {
-		return err
-	}
-	body, err := readBody(w, r)
+	body, err := exchange.JSON(w, r)
 	if err != nil {
 		return err
 	}
 	in := parseMembers(body, "code")
-	code := secret.Of(in.text("code", maxCode))
-	if in.err != nil {
-		return invalidRequest("The body is {\"code\": \"…\"}.").because(in.err)
+	code := secret.Of(in.Text("code", maxCode))
+	if in.Err() != nil {
+		return invalidRequest("The body is {\"code\": \"…\"}.").because(in.Err())
 	}
 	// Counted before it is judged, so that guesses sent side by side count as well.
 	counter, err := a.count(r)
@@ -97,10 +95,7 @@ func (a *API) count(r *http.Request) ([]byte, error) {
 // answer is all there is (SECURITY §0, WA1): once it could be read it is spent, and
 // a wrong one sends the citizen back to the account page.
 func (a *API) bind(w http.ResponseWriter, r *http.Request) error {
-	if err := isJSON(r); err != nil {
-		return err
-	}
-	body, err := readBody(w, r)
+	body, err := exchange.JSON(w, r)
 	if err != nil {
 		return err
 	}
@@ -117,13 +112,8 @@ func (a *API) bind(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, now := r.Context(), a.Clock.Now()
 	e, err := a.Store.Enrolment(ctx, id, now)
-	switch {
-	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
-		return notFound().because(err)
-	case errors.Is(err, identity.ErrSpent):
-		return answered().because(err)
-	case err != nil:
-		return fmt.Errorf("reading an enrolment: %w", err)
+	if err := over(err, "reading an enrolment"); err != nil {
+		return err
 	}
 	err = a.Store.SpendNonce(ctx, answerKey(id), e.Expires, now)
 	switch {
@@ -155,17 +145,13 @@ func (a *API) bind(w http.ResponseWriter, r *http.Request) error {
 		"format": bound.Attestation.Format, "verifier": bound.Attestation.Version,
 	}
 	err = a.Store.BindPhone(ctx, id, d, now, ev)
-	switch {
-	case errors.Is(err, identity.ErrConflict):
+	if errors.Is(err, identity.ErrConflict) {
 		return knownKey().because(err)
-	case errors.Is(err, identity.ErrSpent):
-		return answered().because(err)
-	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
-		// Expired meanwhile, or the login that opened it was ended: what the citizen
-		// began and then signed out of is not finished for them (SECURITY G6).
-		return notFound().because(err)
-	case err != nil:
-		return fmt.Errorf("binding a phone: %w", err)
+	}
+	// It may have expired meanwhile, or the login that opened it was ended: what the
+	// citizen began and then signed out of is not finished for them (SECURITY G6).
+	if err := over(err, "binding a phone"); err != nil {
+		return err
 	}
 	w.Header().Set("Location", "/device/v1/devices/"+d.ID.String())
 	a.answer(w, http.StatusCreated, struct {
@@ -211,15 +197,15 @@ func (a *API) refuse(r *http.Request, e authn.PhoneEnrolment, cause error) error
 // that sends what nobody here understands may mean something by it.
 func parseAnswer(body []byte) (phone.Enrolment, error) {
 	in := parseMembers(body, "alg", "public_jwk", "key_protection?", "attestation", "proof", "device")
-	in.text("key_protection", maxID) // what the app believes; the attestation says what is true
-	statement := in.object("attestation", "format", "chain?")
-	statement.text("format", maxID)
-	statement.texts("chain", 10, maxBody)
-	about := in.object("device", "name?", "model?", "os?")
+	in.Text("key_protection", maxID) // what the app believes; the attestation says what is true
+	statement := in.Object("attestation", "format", "chain?")
+	statement.Text("format", maxID)
+	statement.Texts("chain", 10, exchange.MaxBody)
+	about := in.Object("device", "name?", "model?", "os?")
 	for _, name := range []string{"name", "model", "os"} {
-		about.text(name, 4*maxID)
+		about.Text(name, 4*maxID)
 	}
-	if err := errors.Join(in.err, statement.err, about.err); err != nil {
+	if err := in.Err(); err != nil {
 		return phone.Enrolment{}, err
 	}
 	return phone.ParseEnrolment(body)

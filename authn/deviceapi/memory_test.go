@@ -21,6 +21,7 @@ type memory struct {
 	approvals  map[identity.ID]*authn.Approval
 	frozen     map[identity.ID]bool // citizens who may not sign in
 	endedLogin map[identity.ID]bool
+	phonesOnly map[identity.ID]bool // citizens who have no other factor
 	spent      map[string]bool
 	attempts   map[string]int
 	events     []audit.Event
@@ -36,7 +37,7 @@ func newMemory() *memory {
 	return &memory{
 		enrolments: map[identity.ID]*enrolled{}, devices: map[identity.ID]*authn.Device{},
 		approvals: map[identity.ID]*authn.Approval{}, frozen: map[identity.ID]bool{},
-		endedLogin: map[identity.ID]bool{}, spent: map[string]bool{}, attempts: map[string]int{},
+		endedLogin: map[identity.ID]bool{}, phonesOnly: map[identity.ID]bool{}, spent: map[string]bool{}, attempts: map[string]int{},
 	}
 }
 
@@ -138,12 +139,21 @@ func (m *memory) RenameDevice(_ context.Context, citizen, id identity.ID, name s
 	return nil
 }
 
-func (m *memory) EndDevice(_ context.Context, citizen, id identity.ID, state identity.DeviceState, e audit.Event) error {
+func (m *memory) EndDevice(_ context.Context, citizen, id identity.ID, state identity.DeviceState, enough authn.Enough, e audit.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d, ok := m.devices[id]
 	if !ok || d.Citizen != citizen {
 		return identity.ErrNotFound
+	}
+	left := authn.Factors{TOTP: !m.phonesOnly[citizen]}
+	for _, other := range m.devices {
+		if other.ID != id && other.Citizen == citizen && other.State == identity.DeviceActive {
+			left.Phones++
+		}
+	}
+	if enough != nil && !enough(left, 0) {
+		return authn.ErrLastFactor
 	}
 	if err := m.write(e); err != nil {
 		return err

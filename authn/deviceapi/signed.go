@@ -8,6 +8,7 @@ import (
 	"ecardid/authn"
 	"ecardid/authn/phone"
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 )
 
 // A call is a signed request that was believed: its phone is active, its nonce
@@ -21,7 +22,7 @@ type call struct {
 // hear believes a signed request or refuses it, in the order doc.go promises. The
 // refusals are one answer; which check it was is in the log.
 func (a *API) hear(w http.ResponseWriter, r *http.Request, takes string) (*call, error) {
-	body, err := readBody(w, r)
+	body, err := exchange.Body(w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (a *API) hear(w http.ResponseWriter, r *http.Request, takes string) (*call,
 		if len(body) > 0 {
 			return nil, invalidRequest("This request has no body.").because(nil)
 		}
-	} else if err := isJSON(r); err != nil {
+	} else if err := exchange.Type(r, takes); err != nil {
 		return nil, err
 	}
 	return &call{Request: r, phone: d, body: body}, nil

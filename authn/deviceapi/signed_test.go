@@ -197,6 +197,27 @@ func TestPhoneEndsItself(t *testing.T) {
 	}
 }
 
+// TestLastPhoneStays: a phone does not take its owner's last factor away (SECURITY MF3).
+func TestLastPhoneStays(t *testing.T) {
+	w := newWorld(t)
+	citizen := identity.NewID()
+	w.mem.phonesOnly[citizen] = true
+	first, second := w.bound(citizen, jose.ES256, "none"), w.bound(citizen, jose.ES256, "none")
+	if a := first.send(http.MethodDelete, first.self(), ""); a.status != http.StatusNoContent {
+		t.Errorf("one of two: %d %s", a.status, a.body)
+	}
+	before := len(w.mem.events)
+	if a := second.send(http.MethodDelete, second.self(), ""); a.status != http.StatusConflict || a.code() != "last_factor" {
+		t.Errorf("the last one: %d %s", a.status, a.body)
+	}
+	if s := w.mem.devices[second.id].State; s != identity.DeviceActive || len(w.mem.events) != before {
+		t.Errorf("state %s, %d entries more", s, len(w.mem.events)-before)
+	}
+	if a := second.send(http.MethodGet, second.self(), ""); a.status != http.StatusOK {
+		t.Errorf("afterwards: %d", a.status)
+	}
+}
+
 func TestOneNonceOneAct(t *testing.T) {
 	w := newWorld(t)
 	h := w.bound(identity.NewID(), jose.ES256, "none")

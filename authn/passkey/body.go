@@ -1,15 +1,14 @@
 package passkey
 
 import (
-	"bytes"
+	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/go-webauthn/webauthn/protocol"
+
+	"ecardid/internal/strictjson"
 )
 
 const (
@@ -22,76 +21,40 @@ const (
 	maxCredentialID = 1023
 )
 
-// readBody reads an answer whole, and refuses what is too long, not UTF-8, or
-// says one thing twice (SECURITY G8): of two members with one name, two readers
-// might believe different ones.
+// readBody reads an answer whole, and refuses what is too long, too deep, or says
+// one thing twice (SECURITY G8): the library reads by encoding/json, which does not
+// mind.
 func readBody(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, &Error{ErrMalformed, fmt.Errorf("reading the answer: %w", err)}
-	case len(body) > maxBody:
-		return nil, refuse(ErrMalformed, "the answer has more than %d bytes", maxBody)
-	case !utf8.Valid(body):
-		return nil, refuse(ErrMalformed, "the answer is not UTF-8")
 	}
-	if err := checkMembers(body); err != nil {
+	if _, err := (strictjson.Limits{Bytes: maxBody, Depth: maxDepth}).Object(body); err != nil {
 		return nil, &Error{ErrMalformed, err}
 	}
 	return body, nil
 }
 
-// checkMembers walks one JSON object and refuses repeated names. Names are
-// compared as encoding/json will match them, without regard to case.
-func checkMembers(body []byte) error {
-	type frame struct {
-		names map[string]bool // nil in an array
-		name  bool            // the next token is a name
+// Challenge returns the challenge an answer repeats, by which its ceremony is found.
+// Nothing else is looked at, and nothing believed: what is refused afterwards, for
+// how it is written too, has spent its challenge (SECURITY WA1).
+func Challenge(body []byte) (string, error) {
+	var answer struct {
+		Response struct {
+			ClientDataJSON string `json:"clientDataJSON"`
+		} `json:"response"`
 	}
-	var stack []frame
-	dec := json.NewDecoder(bytes.NewReader(body))
-	for {
-		tok, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("reading JSON: %w", err)
-		}
-		if d, ok := tok.(json.Delim); ok && (d == '}' || d == ']') {
-			stack = stack[:len(stack)-1]
-		} else {
-			if len(stack) > 0 {
-				top := &stack[len(stack)-1]
-				if s, ok := tok.(string); ok && top.name {
-					folded := strings.ToLower(strings.ToUpper(s))
-					if top.names[folded] {
-						return errors.New("a member is there twice")
-					}
-					top.names[folded] = true
-					top.name = false
-					continue
-				}
-			}
-			if ok {
-				if len(stack) == maxDepth {
-					return errors.New("JSON nested too deep")
-				}
-				f := frame{}
-				if d == '{' {
-					f = frame{names: map[string]bool{}, name: true}
-				}
-				stack = append(stack, f)
-				continue
-			}
-			if len(stack) == 0 {
-				return errors.New("not a JSON object")
-			}
-		}
-		if len(stack) > 0 && stack[len(stack)-1].names != nil {
-			stack[len(stack)-1].name = true
-		}
+	var client struct {
+		Challenge string `json:"challenge"`
 	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return "", &Error{ErrMalformed, err}
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(answer.Response.ClientDataJSON)
+	if err != nil || json.Unmarshal(raw, &client) != nil || client.Challenge == "" {
+		return "", refuse(ErrMalformed, "no client data with a challenge")
+	}
+	return client.Challenge, nil
 }
 
 // guard turns a panic of the library over a stranger's bytes into a refusal. None

@@ -84,7 +84,7 @@ func TestEnrolment(t *testing.T) {
 			if encode64(n.seen.Challenge) != c.Challenge {
 				t.Error("the attestation was judged for another challenge")
 			}
-			if pub, ok := n.seen.Key.(*ecdsa.PublicKey); ok != (alg == jose.ES256) || ok && !pub.Equal(s.pub) {
+			if pub, ok := n.seen.Key.(*ecdsa.PublicKey); ok != (alg == jose.ES256) || ok && !pub.Equal(s.attestable()) {
 				t.Error("the attestation was judged for another key")
 			}
 			// As storage keeps it.

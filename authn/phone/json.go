@@ -1,14 +1,12 @@
 package phone
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"ecardid/internal/strictjson"
 )
 
 const (
@@ -21,65 +19,17 @@ const (
 	maxText = 64
 )
 
-// decode reads one JSON object into v. It refuses what is too long, not UTF-8,
-// followed by anything, or names a member twice, in whatever case, since
-// encoding/json would fill one field from both. Members it does not know are
-// ignored (SECURITY G8).
+// decode reads one JSON object into v. Members it does not know are ignored; one
+// that is there twice, in whatever case, is not, since encoding/json would fill one
+// field from both (SECURITY G8).
 func decode(body []byte, v any) error {
-	switch {
-	case len(body) > maxBody:
-		return malformed("a body of %d bytes", len(body))
-	case !utf8.Valid(body):
-		return malformed("not UTF-8")
-	case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")):
-		return malformed("not a JSON object")
-	}
-	names := json.NewDecoder(bytes.NewReader(body))
-	if err := distinct(names, 0); err != nil {
+	if _, err := (strictjson.Limits{Bytes: maxBody, Depth: maxDepth}).Object(body); err != nil {
 		return malformed("%v", err)
-	}
-	if _, err := names.Token(); !errors.Is(err, io.EOF) {
-		return malformed("something follows the JSON object")
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return malformed("%v", err)
 	}
 	return nil
-}
-
-// distinct walks one value and wants every object's names to differ.
-func distinct(dec *json.Decoder, depth int) error {
-	tok, err := dec.Token()
-	if err != nil {
-		return err
-	}
-	open, ok := tok.(json.Delim)
-	if !ok {
-		return nil
-	}
-	if depth == maxDepth {
-		return errors.New("nested too deep")
-	}
-	seen := map[string]bool{}
-	for dec.More() {
-		if open == '{' {
-			tok, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			name, _ := tok.(string)
-			folded := strings.ToLower(strings.ToUpper(name))
-			if seen[folded] {
-				return errors.New("a member is there twice")
-			}
-			seen[folded] = true
-		}
-		if err := distinct(dec, depth+1); err != nil {
-			return err
-		}
-	}
-	_, err = dec.Token() // the closing bracket
-	return err
 }
 
 // decode64 reads unpadded base64url of at least least and at most most bytes, in

@@ -2,20 +2,11 @@ package phone
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
-
-	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/smx509"
+	"slices"
 
 	"ecardid/internal/jose"
 )
@@ -28,10 +19,7 @@ func Algorithms() []jose.Alg { return []jose.Alg{jose.ES256, jose.SM2} }
 
 // A Key is a phone's public key, bound to its one algorithm. The zero Key verifies
 // nothing.
-type Key struct {
-	jose jose.Key
-	pub  *ecdsa.PublicKey // the SM2 curve's point too: only alg tells them apart
-}
+type Key struct{ jose jose.Key }
 
 // ParseKey reads the public key a phone sends, as a JWK. What else the JWK says,
 // a kid for one, is dropped.
@@ -40,37 +28,10 @@ func ParseKey(jwk []byte) (Key, error) {
 	if err != nil {
 		return Key{}, malformed("%v", err)
 	}
-	var c struct{ X, Y string }
-	raw, err := sent.MarshalJSON()
-	if err != nil {
-		return Key{}, fmt.Errorf("reading a phone's key: %w", err)
+	if !slices.Contains(Algorithms(), sent.Alg()) {
+		return Key{}, malformed("a key for %q", string(sent.Alg()))
 	}
-	if alg := sent.Alg(); alg != jose.ES256 && alg != jose.SM2 {
-		return Key{}, malformed("a key for %q", string(alg))
-	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return Key{}, fmt.Errorf("reading a phone's key: %w", err)
-	}
-	x, errX := decode64(c.X, sigSize/2, sigSize/2)
-	y, errY := decode64(c.Y, sigSize/2, sigSize/2)
-	if err := errors.Join(errX, errY); err != nil {
-		return Key{}, err
-	}
-	point := append(append([]byte{4}, x...), y...)
-	var pub *ecdsa.PublicKey
-	if sent.Alg() == jose.SM2 {
-		pub, err = sm2.NewPublicKey(point)
-	} else {
-		pub, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
-	}
-	if err != nil {
-		return Key{}, malformed("%v", err)
-	}
-	named, err := jose.NewPublic(sent.Alg(), "", pub)
-	if err != nil {
-		return Key{}, malformed("%v", err)
-	}
-	return Key{jose: named, pub: pub}, nil
+	return Key{sent.Unnamed()}, nil
 }
 
 // LoadKey reads a stored key back. The algorithm stored beside it must be its own.
@@ -89,7 +50,7 @@ func LoadKey(jwk []byte, alg string) (Key, error) {
 func (k Key) Alg() jose.Alg { return k.jose.Alg() }
 
 // IsZero reports whether k is no key at all.
-func (k Key) IsZero() bool { return k.pub == nil }
+func (k Key) IsZero() bool { return k.jose.IsZero() }
 
 // JWK returns the key as it is stored; nil for the zero Key.
 func (k Key) JWK() []byte {
@@ -126,27 +87,8 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // verify checks a raw r‖s signature over message by the key's own algorithm.
 func (k Key) verify(message, sig []byte) error {
-	if k.IsZero() {
-		return refuse("no key")
-	}
-	if len(sig) != sigSize {
-		return refuse("a signature of %d bytes", len(sig))
-	}
-	r, s := new(big.Int).SetBytes(sig[:sigSize/2]), new(big.Int).SetBytes(sig[sigSize/2:])
-	der, err := asn1.Marshal(struct{ R, S *big.Int }{r, s})
-	if err != nil || r.Sign() == 0 || s.Sign() == 0 {
-		return refuse("no signature")
-	}
-	good := false
-	switch k.Alg() {
-	case jose.ES256:
-		sum := sha256.Sum256(message)
-		good = ecdsa.VerifyASN1(k.pub, sum[:], der)
-	case jose.SM2:
-		good = sm2.VerifyASN1WithSM2(k.pub, nil, message, der) // nil: the default identity
-	}
-	if !good {
-		return refuse("wrong signature")
+	if err := k.jose.VerifyRaw(message, sig); err != nil {
+		return refuse("%v", err)
 	}
 	return nil
 }
@@ -156,54 +98,31 @@ func (k Key) verify(message, sig []byte) error {
 // half.
 type Signer struct {
 	Key
-	jwt  jose.Key
-	priv crypto.Signer
+	jwt jose.Key
 }
 
 // NewSigner makes a key as the phone would.
 func NewSigner(alg jose.Alg) (Signer, error) {
-	if alg != jose.ES256 && alg != jose.SM2 {
+	if !slices.Contains(Algorithms(), alg) {
 		return Signer{}, fmt.Errorf("making a phone's key: %q is not offered", string(alg))
 	}
-	key, err := jose.Generate(alg, "device")
+	private, err := jose.Generate(alg, "device")
 	if err != nil {
 		return Signer{}, fmt.Errorf("making a phone's key: %w", err)
 	}
-	der, err := key.MarshalPKCS8()
-	if err != nil {
-		return Signer{}, fmt.Errorf("making a phone's key: %w", err)
-	}
-	return LoadSigner(alg, der)
+	return Signer{Key{private.Unnamed()}, private}, nil
 }
 
 // LoadSigner reads what PKCS8 wrote.
 func LoadSigner(alg jose.Alg, der []byte) (Signer, error) {
-	jwt, err := jose.ParsePKCS8(alg, "device", der)
+	if !slices.Contains(Algorithms(), alg) {
+		return Signer{}, fmt.Errorf("loading a phone's key: %q is not offered", string(alg))
+	}
+	private, err := jose.ParsePKCS8(alg, "device", der)
 	if err != nil {
 		return Signer{}, fmt.Errorf("loading a phone's key: %w", err)
 	}
-	public, err := jwt.MarshalJSON()
-	if err != nil {
-		return Signer{}, fmt.Errorf("loading a phone's key: %w", err)
-	}
-	key, err := ParseKey(public)
-	if err != nil {
-		return Signer{}, fmt.Errorf("loading a phone's key: %w", err)
-	}
-	var priv any
-	if alg == jose.SM2 {
-		priv, err = smx509.ParsePKCS8PrivateKey(der)
-	} else {
-		priv, err = x509.ParsePKCS8PrivateKey(der)
-	}
-	if err != nil {
-		return Signer{}, fmt.Errorf("loading a phone's key: %w", err)
-	}
-	signer, ok := priv.(crypto.Signer)
-	if !ok {
-		return Signer{}, fmt.Errorf("loading a phone's key: a %T signs nothing", priv)
-	}
-	return Signer{Key: key, jwt: jwt, priv: signer}, nil
+	return Signer{Key{private.Unnamed()}, private}, nil
 }
 
 // PKCS8 returns the private key for the demonstration phone to keep.
@@ -213,29 +132,7 @@ func (s Signer) PKCS8() ([]byte, error) { return s.jwt.MarshalPKCS8() }
 func (s Signer) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.Key.String())) }
 
 // sign makes a raw r‖s signature.
-func (s Signer) sign(message []byte) ([]byte, error) {
-	if s.priv == nil {
-		return nil, errors.New("no private key")
-	}
-	digest := sha256.Sum256(message)
-	input, opts := digest[:], crypto.SignerOpts(crypto.SHA256)
-	if s.Alg() == jose.SM2 {
-		// With other options gmsm would take the message for a digest: no ZA.
-		input, opts = message, sm2.DefaultSM2SignerOpts
-	}
-	der, err := s.priv.Sign(rand.Reader, input, opts)
-	if err != nil {
-		return nil, err
-	}
-	var sig struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(der, &sig); err != nil {
-		return nil, err
-	}
-	raw := make([]byte, sigSize)
-	sig.R.FillBytes(raw[:sigSize/2])
-	sig.S.FillBytes(raw[sigSize/2:])
-	return raw, nil
-}
+func (s Signer) sign(message []byte) ([]byte, error) { return s.jwt.SignRaw(message) }
 
 // attestable is the key in the form certificates have it; nil for SM2, which the
 // attestation formats we know do not cover.
@@ -243,5 +140,13 @@ func (k Key) attestable() crypto.PublicKey {
 	if k.Alg() != jose.ES256 {
 		return nil
 	}
-	return k.pub
+	der, err := k.jose.PKIX()
+	if err != nil {
+		return nil
+	}
+	pub, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil
+	}
+	return pub
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ecardid/internal/strictjson"
 )
 
 // Standard is the registered claims (RFC 7519 §4.1), all of them optional there.
@@ -49,8 +51,8 @@ func standard(ms members) (s Standard, err error) {
 func checkSpelling(ms members) error {
 	for _, m := range ms {
 		for _, name := range [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"} {
-			if m.name != name && strings.EqualFold(m.name, name) {
-				return fmt.Errorf("%w: %q in place of %q", ErrMalformed, m.name, name)
+			if m.Name != name && strings.EqualFold(m.Name, name) {
+				return fmt.Errorf("%w: %q in place of %q", ErrMalformed, m.Name, name)
 			}
 		}
 	}
@@ -122,7 +124,7 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (a *Audience) UnmarshalJSON(raw []byte) error {
-	if s, err := text(raw); err == nil {
+	if s, ok := strictjson.Text(raw); ok {
 		*a = Audience{[]string{s}, true}
 		return nil
 	}

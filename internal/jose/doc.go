@@ -10,6 +10,9 @@
 // what kind of key it is checked with (SECURITY KY1, KY2), and never brings the
 // key along, except for DPoP, whose room asks for it by name ([Token.VerifyKey]).
 //
+// Signatures of r‖s outside any token, as phones put them on requests, are
+// [Key.SignRaw] and [Key.VerifyRaw]. JSON is taken apart by internal/strictjson.
+//
 // SM2 is used the one way described in decision D4: ZA with the default identity
 // "1234567812345678" over the octets received, a signature of r‖s in 64 bytes,
 // crv "SM2" ("SM2-P-256" is read as well). SM2 keys live in their own key set,

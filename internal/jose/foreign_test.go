@@ -101,7 +101,7 @@ const distID = "distid:1234567812345678"
 
 func TestOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("no openssl command here")
+		t.Fatal("no openssl command here: install the package openssl (scripts/setup test does)")
 	}
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }

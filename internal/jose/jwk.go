@@ -252,9 +252,9 @@ func (ms members) append(b []byte) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, '"')
-		b = append(b, m.name...)
+		b = append(b, m.Name...)
 		b = append(b, '"', ':')
-		b = append(b, m.value...)
+		b = append(b, m.Value...)
 	}
 	return b
 }

@@ -190,6 +190,26 @@ func (k Key) Public() Key {
 	return Key{&m}
 }
 
+// Unnamed returns the public half of k without its kid, for those who name keys by
+// their thumbprint.
+func (k Key) Unnamed() Key {
+	if k.m == nil {
+		return k
+	}
+	m := *k.m
+	m.kid, m.priv, m.header = "", nil, nil
+	return Key{&m}
+}
+
+// PKIX returns the public half as the SubjectPublicKeyInfo that certificates have
+// (RFC 5280 §4.1.2.7).
+func (k Key) PKIX() ([]byte, error) {
+	if k.m == nil {
+		return nil, ErrNoKey
+	}
+	return smx509.MarshalPKIXPublicKey(k.m.pub)
+}
+
 // For returns k bound to alg: k itself where that is its algorithm, a bound copy
 // of an RSA key that names none, and otherwise ErrAlgorithm. An algorithm taken
 // from a token's header is no decision about a registered key; for DPoP, where

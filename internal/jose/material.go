@@ -214,7 +214,7 @@ func mismatch(alg Alg) error {
 }
 
 // quoted and encoded make JWK members of values that need no escaping.
-func quoted(name, value string) member { return member{name, []byte(`"` + value + `"`)} }
+func quoted(name, value string) member { return member{Name: name, Value: []byte(`"` + value + `"`)} }
 
 func encoded(name string, value []byte) member {
 	return quoted(name, base64.RawURLEncoding.EncodeToString(value))

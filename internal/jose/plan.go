@@ -109,10 +109,11 @@ func planAlg(keys []KeyInfo, alg Alg, now time.Time, p Policy) []Change {
 		plan = append(plan, active[0].to(Retired))
 		active = active[1:]
 	}
-	due := len(active) == 0 || age(active[0], now) >= p.ActiveFor
 	soon := len(active) == 0 || age(active[0], now) >= p.ActiveFor-p.NextFor
 	switch {
-	case len(next) > 0 && due && age(next[0], now) >= p.NextFor:
+	case len(next) > 0 && age(next[0], now) >= p.NextFor:
+		// Its predecessor's time is up, or somebody published it early to have the
+		// predecessor replaced: in both cases it is what everybody waits for.
 		for _, k := range active {
 			plan = append(plan, k.to(Retired))
 		}

@@ -40,6 +40,10 @@ func TestPlan(t *testing.T) {
 		{"successor there", []KeyInfo{key("a", ES256, Active, 23*time.Hour), key("b", ES256, Next, 0)}, nil, nil},
 		{"hand over", []KeyInfo{key("a", ES256, Active, 24*time.Hour), key("b", ES256, Next, time.Hour)}, nil,
 			[]Change{{"a", ES256, Active, Retired}, {"b", ES256, Next, Active}}},
+		// An operator published it early, and has nothing more to do.
+		{"asked for, not yet", []KeyInfo{key("a", ES256, Active, 2*time.Hour), key("b", ES256, Next, 59*time.Minute)}, nil, nil},
+		{"asked for", []KeyInfo{key("a", ES256, Active, 2*time.Hour), key("b", ES256, Next, time.Hour)}, nil,
+			[]Change{{"a", ES256, Active, Retired}, {"b", ES256, Next, Active}}},
 		// After an outage the old key signs on until the new one was long enough in public.
 		{"overdue, no successor", []KeyInfo{key("a", ES256, Active, 90*time.Hour)}, nil, []Change{{"", ES256, "", Next}}},
 		{"overdue, successor young", []KeyInfo{key("a", ES256, Active, 90*time.Hour), key("b", ES256, Next, time.Minute)}, nil, nil},

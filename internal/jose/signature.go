@@ -91,6 +91,36 @@ func (k Key) verify(input, sig []byte) error {
 	return nil
 }
 
+// SignRaw signs message outside any token and returns r‖s. It is for protocols of
+// octets that carry ES256 and SM2 signatures in 64 of them; a key of another kind is
+// ErrAlgorithm. Such a key must not sign tokens that could be taken for a message.
+func (k Key) SignRaw(message []byte) ([]byte, error) {
+	if err := k.raw(); err != nil {
+		return nil, err
+	}
+	return k.sign(message)
+}
+
+// VerifyRaw checks what SignRaw made, by the algorithm k is bound to: nothing in
+// the signature chooses it.
+func (k Key) VerifyRaw(message, sig []byte) error {
+	if err := k.raw(); err != nil {
+		return err
+	}
+	return k.verify(message, sig)
+}
+
+// raw returns an error unless r‖s is what k signs with.
+func (k Key) raw() error {
+	switch {
+	case k.m == nil:
+		return ErrNoKey
+	case k.m.family != p256 && k.m.family != sm2Key:
+		return fmt.Errorf("%w: no signature of %q is r‖s", ErrAlgorithm, string(k.m.alg))
+	}
+	return nil
+}
+
 // derSize is the longest SEQUENCE of two positive 256-bit INTEGERs.
 const derSize = 2 + 2*(2+1+sigSize/2)
 
