@@ -79,6 +79,12 @@ type Client struct {
 	FirstParty bool        `json:"first_party,omitempty"` // consent is not asked
 	Resources  []string    `json:"resources,omitempty"`   // audiences it serves as a resource server; may introspect tokens for them
 	State      ClientState `json:"state,omitempty"`
+	// PKCEOptional exempts a confidential client of profile oidc from PKCE, for a
+	// certified library of old that knows only nonce (RFC 9700 §2.1.1).
+	PKCEOptional bool `json:"pkce_optional,omitempty"`
+
+	// Epoch rises with each suspension. What was issued in another is dead.
+	Epoch int64 `json:"-"`
 
 	// Secrets are keyed hashes of up to two secrets, so that one can be replaced
 	// while the other still works. They are never part of the JSON.

@@ -1,12 +1,10 @@
 package oauth
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/url"
 	"regexp"
@@ -17,10 +15,12 @@ import (
 
 	"ecardid/identity"
 	"ecardid/internal/jose"
+	"ecardid/internal/strictjson"
 )
 
 const (
 	maxMetadata = 64 << 10
+	maxDepth    = 32  // of its JSON: what jose allows the keys inside
 	maxName     = 100 // of a client, in characters: it has to fit a button
 	maxURIs     = 20
 )
@@ -51,12 +51,13 @@ func ValidateClient(data []byte) (Client, error) {
 	if err != nil {
 		return Client{}, err
 	}
-	if _, given := members["client_secret"]; given {
+	if _, given := members.Get("client_secret"); given {
 		return Client{}, &MetadataError{"client_secret", "is made by this server and never taken"}
 	}
 	known := make(map[string]json.RawMessage, len(members))
 	var c Client
-	for name, raw := range members {
+	for _, m := range members {
+		name, raw := m.Name, m.Value
 		switch base, tag, localized := strings.Cut(name, "#"); {
 		case localized && base == "client_name":
 			var text string
@@ -67,6 +68,12 @@ func ValidateClient(data []byte) (Client, error) {
 				c.Names = map[string]string{}
 			}
 			c.Names[tag] = text
+		case slices.Contains(unoffered(), name) && string(raw) != "false":
+			return Client{}, &MetadataError{name, "is not offered here, and what it asks for would not be done"}
+		case !slices.Contains(memberNames(), name) && (strings.HasSuffix(base, "_uri") || strings.HasSuffix(base, "_uris")):
+			if err := checkUnread(raw); err != nil {
+				return Client{}, &MetadataError{name, err.Error()}
+			}
 		case slices.Contains(memberNames(), name):
 			if string(raw) == "null" {
 				return Client{}, &MetadataError{name, "is null; leave it out instead"}
@@ -104,41 +111,54 @@ func memberNames() []string {
 		"token_endpoint_auth_signing_alg", "id_token_signed_response_alg", "access_token_signed_response_alg",
 		"subject_type", "sector_identifier_uri", "default_max_age", "default_acr_values", "jwks", "jwks_uri",
 		"application_type", "profile", "min_acr", "first_party", "resources", "state",
+		"pkce_optional",
 	}
 }
 
-func readMembers(data []byte) (map[string]json.RawMessage, error) {
-	if len(data) > maxMetadata {
-		return nil, errors.New("client metadata is longer than 64 KiB")
+// unoffered lists metadata that asks for more protection than we give. A client that
+// was registered with it would believe it has it; so it is refused rather than
+// ignored (SECURITY AZ2, G8).
+func unoffered() []string {
+	return []string{
+		"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens", // RFC 9449 §5.2, RFC 8705 §3.4
+		"require_pushed_authorization_requests", "require_signed_request_object", // RFC 9126 §6, RFC 9101 §10.5
+		"request_object_signing_alg", "request_object_encryption_alg", "request_object_encryption_enc",
+		"userinfo_signed_response_alg", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
+		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
+		"introspection_signed_response_alg", "introspection_encrypted_response_alg", "introspection_encrypted_response_enc",
+		"authorization_signed_response_alg", "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
 	}
-	if !utf8.Valid(data) {
-		return nil, errors.New("client metadata is not UTF-8")
+}
+
+// checkUnread looks at a URI, or a list of them, that nobody here ever follows. What
+// is kept or shown one day was then checked when it came.
+func checkUnread(raw []byte) error {
+	var one *string
+	var all []string
+	switch {
+	case json.Unmarshal(raw, &one) == nil && one != nil:
+		all = []string{*one}
+	case json.Unmarshal(raw, &all) != nil || all == nil:
+		return errors.New("is neither a URI nor a list of them")
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return nil, errors.New("client metadata is not a JSON object")
-	}
-	members := map[string]json.RawMessage{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("client metadata: %w", err)
+	for _, uri := range all {
+		if err := CheckURI(uri); err != nil {
+			return err
 		}
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return nil, fmt.Errorf("client metadata: %w", err)
-		}
-		key := name.(string) // inside an object the decoder gives nothing else
-		if _, twice := members[key]; twice {
-			return nil, &MetadataError{key, "is there twice"}
-		}
-		members[key] = raw
 	}
-	if _, err := dec.Token(); err != nil {
+	return nil
+}
+
+// readMembers takes names that differ in letter case only for two: metadata we do
+// not know is ignored, and encoding/json reads from an object made of exact names.
+func readMembers(data []byte) (strictjson.Object, error) {
+	members, err := strictjson.Limits{Bytes: maxMetadata, Depth: maxDepth, Twins: strictjson.TwinsAnywhere}.Object(data)
+	var twice *strictjson.Twice
+	if errors.As(err, &twice) {
+		return nil, &MetadataError{twice.Name, "is there twice"}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("client metadata: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("client metadata has something after its end")
 	}
 	return members, nil
 }
@@ -361,6 +381,9 @@ func checkAdmission(c *Client) error {
 	}
 	if c.Profile == ProfileFAPI2 && c.TokenEndpointAuthMethod != AuthPrivateKey {
 		return &MetadataError{"token_endpoint_auth_method", "must be private_key_jwt in profile fapi2 (FAPI 2.0 §5.3.2.1)"}
+	}
+	if c.PKCEOptional && (c.Profile != ProfileOIDC || c.Public()) {
+		return &MetadataError{"pkce_optional", "is for confidential clients of profile oidc (RFC 9700 §2.1.1)"}
 	}
 	for _, res := range c.Resources {
 		if !strings.Contains(res, ":") || strings.ContainsAny(res, "# ") || len(res) > maxURI || !scopeName(res) {

@@ -82,6 +82,20 @@ func TestValidateClientRefuses(t *testing.T) {
 		"negative-max-age":     with(`"default_max_age":-1`),
 		"several-sectors":      `{"client_name":"Clinic","redirect_uris":["https://a.example/cb","https://b.example/cb"]}`,
 		"resource-server-open": with(`"resources":["urn:x"],"token_endpoint_auth_method":"none"`),
+		"dpop":                 with(`"dpop_bound_access_tokens":true`),
+		"mtls":                 with(`"tls_client_certificate_bound_access_tokens":true`),
+		"par":                  with(`"require_pushed_authorization_requests":true`),
+		"jar":                  with(`"require_signed_request_object":true`),
+		"request-object-alg":   with(`"request_object_signing_alg":"ES256"`),
+		"userinfo-signed":      with(`"userinfo_signed_response_alg":"ES256"`),
+		"id-token-encrypted":   with(`"id_token_encrypted_response_alg":"RSA-OAEP"`),
+		"unread-uri":           with(`"logo_uri":"javascript:alert(1)"`),
+		"unread-uri-blank":     with(`"initiate_login_uri":" https://rp.example/"`),
+		"unread-uris":          with(`"request_uris":["https://rp.example/r","data:x"]`),
+		"unread-uri-local":     with(`"logo_uri#en":"http://rp.example/"`),
+		"unread-uri-number":    with(`"logo_uri":1`),
+		"pkce-oauth21":         with(`"pkce_optional":true`),
+		"pkce-public":          with(`"pkce_optional":true,"profile":"oidc","token_endpoint_auth_method":"none"`),
 		"resource-no-uri":      with(`"resources":["card"]`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +103,11 @@ func TestValidateClientRefuses(t *testing.T) {
 				t.Errorf("%s was taken", doc)
 			}
 		})
+	}
+	for _, members := range []string{`"dpop_bound_access_tokens":false`, `"logo_uri":"https://rp.example/logo.png"`, `"request_uris":[]`, `"profile":"oidc","pkce_optional":true`} {
+		if _, err := ValidateClient([]byte(with(members))); err != nil {
+			t.Errorf("%s: %v", members, err)
+		}
 	}
 	_, err := ValidateClient([]byte(`{"client_name":"Clinic","redirect_uris":["http://rp.example"]}`))
 	if wrong := new(MetadataError); !errors.As(err, &wrong) || wrong.OAuthCode() != "invalid_redirect_uri" {

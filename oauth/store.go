@@ -61,10 +61,13 @@ type NewCode struct {
 	ConsentExpires time.Time
 	FirstParty     bool
 	Event          audit.Event // written only with Consent
+	// Terms says, for each scope of the grant in turn, what it stands for now. What
+	// was agreed to under other terms was not agreed to (SECURITY CN1).
+	Terms []string
 }
 
 // A Redemption is a code at the token endpoint. All of it must match before
-// anything is changed (SECURITY CO2).
+// anything is issued (SECURITY CO2).
 type Redemption struct {
 	Code        []byte // SHA-256
 	ClientID    string
@@ -73,6 +76,7 @@ type Redemption struct {
 	JKT         string
 	Binding     Binding
 	Refresh     []byte // SHA-256 of the refresh token to issue; nil for none
+	Family      []byte // SHA-256 of what all refresh tokens of the family have in common
 	RefreshIdle time.Time
 	Access      NewAccess
 	Now         time.Time
@@ -86,7 +90,8 @@ type NewAccess struct {
 	// Scope narrows the token (RFC 6749 §6); nil is the grant's own. What the
 	// grant does not hold is identity.ErrScope, and nothing is changed.
 	Scope []string
-	// Without takes scopes away that a refresh does not carry on.
+	// Without takes scopes away: those a refresh does not carry on, and those the
+	// client may not have any more.
 	Without []string
 	// Resource is the token's audience; nil is the grant's own.
 	Resource []string
@@ -97,15 +102,14 @@ type NewAccess struct {
 // A Refreshing is a refresh token at the token endpoint.
 type Refreshing struct {
 	Token    []byte // SHA-256
+	Family   []byte // SHA-256 of its family's part
 	ClientID string
 	JKT      string // of the proof sent; compared when the family is bound
-	// Next replaces the token (rotation); nil keeps it.
+	// Next replaces the token (rotation) and is of the same family; nil keeps it.
 	Next        []byte
 	RefreshIdle time.Time
-	// Grace: the token before the last rotation is accepted again within it.
-	Grace  time.Duration
-	Access NewAccess
-	Now    time.Time
+	Access      NewAccess
+	Now         time.Time
 }
 
 // Codes issues and redeems. Each method is one round trip on PostgreSQL when all
@@ -115,7 +119,10 @@ type Codes interface {
 	// to it any more, identity.ErrConsent, identity.ErrSpent (see NewCode).
 	IssueCode(ctx context.Context, n NewCode) error
 	// Redeem spends the code and returns its grant. A code that is unknown,
-	// expired, dead or not matched in every part is identity.ErrNotFound and stays as it was.
+	// expired, dead or not matched in every part is identity.ErrNotFound. It stays as
+	// it was, but for one case: the right client with the right redirect URI and
+	// another challenge ends an unspent code (SECURITY CO1), because that client was
+	// brought a code that is not its browser's.
 	// A spent code that matches in every part is identity.ErrSpent and the grant
 	// is revoked (RFC 6749 §4.1.2); one that does not match revokes nothing.
 	Redeem(ctx context.Context, r Redemption) (Grant, error)
@@ -124,8 +131,9 @@ type Codes interface {
 // Refreshes refreshes.
 type Refreshes interface {
 	// Refresh returns the grant of a live refresh token of this client and, as
-	// asked, rotates it. A token rotated away longer ago than Grace is
-	// identity.ErrSpent and revokes the family (RFC 9700 §4.14). Others: ErrNotFound.
+	// asked, rotates it. Any other token of a family of this client was rotated away,
+	// however long ago: it is identity.ErrSpent and revokes the family (RFC 9700
+	// §4.14). Others: ErrNotFound.
 	Refresh(ctx context.Context, r Refreshing) (Grant, error)
 }
 
@@ -160,10 +168,12 @@ type Tokens interface {
 
 // Revocations ends grants.
 type Revocations interface {
-	// RevokeToken ends the family of a refresh token, or the one access token, of this
-	// client. Unknown tokens are nil (RFC 7009 §2.2); the change is durable when it
-	// returns.
+	// RevokeToken ends one opaque access token of this client. Unknown tokens are nil
+	// (RFC 7009 §2.2); the change is durable when it returns.
 	RevokeToken(ctx context.Context, token []byte, clientID string, now time.Time, e audit.Event) error
+	// RevokeFamily does so with a family of refresh tokens and all that came of it,
+	// whichever of its tokens was shown.
+	RevokeFamily(ctx context.Context, family []byte, clientID string, now time.Time, e audit.Event) error
 	// RevokeGrant ends one grant of this client, for a JWT access token.
 	RevokeGrant(ctx context.Context, grant identity.ID, clientID string, now time.Time, e audit.Event) error
 }
@@ -196,6 +206,7 @@ type Requests interface {
 type Consent struct {
 	ClientID string
 	Scope    string
+	Terms    string // what the scope stood for then
 	Given    time.Time
 	Expires  time.Time // zero: until withdrawn
 }
@@ -213,7 +224,9 @@ type Consents interface {
 type Clients interface {
 	// AllClients returns every client and a version that rises with each change.
 	AllClients(ctx context.Context) ([]Client, int64, error)
-	// ApplyClient inserts or replaces.
+	// ApplyClient inserts or replaces. Applied as suspended is SuspendClient; when the
+	// client's redirect URIs, scope or authentication changed, its stored requests go
+	// in the same transaction.
 	ApplyClient(ctx context.Context, c Client, e audit.Event) error
 	// SuspendClient sets the state; its grants are dead at once and stay dead when
 	// it is made live again (they are revoked in the same transaction).

@@ -54,6 +54,34 @@ func (s *Store) Account(ctx context.Context, citizen identity.ID) (authn.Account
 	return a, notFound(err, "reading an account")
 }
 
+// spare answers authn.ErrLastFactor unless enough is left of the held citizen's
+// factors. What the transaction has removed so far is not counted any more, and
+// nobody else removes anything meanwhile.
+func (s *Store) spare(ctx context.Context, tx db, citizen identity.ID, enough authn.Enough) error {
+	if enough == nil {
+		return nil
+	}
+	left, err := s.scanAccount(tx.queryRow(ctx, `SELECT `+accountColumns+` FROM citizens c WHERE c.id = $1`, bin(citizen)))
+	if err != nil {
+		return err
+	}
+	keys, err := list(ctx, tx, func(r row) (authn.Passkey, error) { return scanPasskey(r) },
+		`SELECT `+passkeyColumns+` FROM passkeys p WHERE p.citizen_id = $1 AND `+usablePasskey, bin(citizen))
+	if err != nil {
+		return err
+	}
+	onDevice := 0
+	for _, k := range keys {
+		if k.OnDevice() {
+			onDevice++
+		}
+	}
+	if !enough(left.Factors, onDevice) {
+		return authn.ErrLastFactor
+	}
+	return nil
+}
+
 // index is the blind index of one of a citizen's numbers.
 func (s *Store) index(a authn.Alias) ([]byte, error) {
 	keys := s.keys.Load()
@@ -68,12 +96,22 @@ func (s *Store) index(a authn.Alias) ([]byte, error) {
 // before: what is dead stays dead. Its trusted browser does not come along
 // (SECURITY MF5). It is the first of several statements of a transaction.
 func upheave(ctx context.Context, tx db, citizen, keep identity.ID, now time.Time) error {
-	ok, err := changed(ctx, tx, `UPDATE citizens SET epoch = epoch + 1, updated_at = $1 WHERE id = $2`, ms(now), bin(citizen))
-	if err != nil {
-		return err
+	return upheaveBut(ctx, tx, citizen, keep, identity.ID{}, now)
+}
+
+// upheaveIn is upheave from within a flow, which lives on in the new epoch together
+// with the login it raises. actIn has found it in the old one.
+func upheaveIn(ctx context.Context, tx db, f *authn.Flow, now time.Time) (epoch int64, err error) {
+	if err := upheaveBut(ctx, tx, f.Citizen, f.Login, f.ID, now); err != nil {
+		return 0, err
 	}
-	if !ok {
-		return identity.ErrNotFound
+	err = tx.queryRow(ctx, `UPDATE flows SET epoch = (SELECT epoch FROM citizens WHERE id = $1) WHERE id = $2 RETURNING epoch`, bin(f.Citizen), bin(f.ID)).Scan(&epoch)
+	return epoch, err
+}
+
+func upheaveBut(ctx context.Context, tx db, citizen, keep, flow identity.ID, now time.Time) error {
+	if err := only(ctx, tx, identity.ErrNotFound, `UPDATE citizens SET epoch = epoch + 1, updated_at = $1 WHERE id = $2`, ms(now), bin(citizen)); err != nil {
+		return err
 	}
 	if !keep.IsZero() {
 		if _, err := tx.exec(ctx, `UPDATE logins SET epoch = epoch + 1, device_id = NULL
@@ -82,7 +120,10 @@ func upheave(ctx context.Context, tx db, citizen, keep identity.ID, now time.Tim
 		}
 	}
 	// These would be refused anyway; gone, they need no sweeping.
-	for _, table := range []string{"flows", "approvals", "ceremonies", "enrolments"} {
+	if _, err := tx.exec(ctx, `DELETE FROM flows WHERE citizen_id = $1 AND id <> $2`, bin(citizen), flow[:]); err != nil {
+		return err
+	}
+	for _, table := range []string{"approvals", "ceremonies", "enrolments"} {
 		if _, err := tx.exec(ctx, `DELETE FROM `+table+` WHERE citizen_id = $1`, bin(citizen)); err != nil {
 			return err
 		}
@@ -119,12 +160,8 @@ func (s *Store) SetGreeting(ctx context.Context, citizen identity.ID, greeting s
 		return known(err, "sealing a greeting")
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE citizens SET greeting = $1, updated_at = $2 WHERE id = $3`, blob, ms(e.At), bin(citizen))
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE citizens SET greeting = $1, updated_at = $2 WHERE id = $3`, blob, ms(e.At), bin(citizen)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrNotFound
 		}
 		return record(ctx, tx, e)
 	}), "setting a greeting")
@@ -156,15 +193,11 @@ func (s *Store) Activate(ctx context.Context, citizen identity.ID, code []byte, 
 		return known(err, "sealing a greeting")
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE citizens SET password = $1, password_at = $2, greeting = $3, activated_at = $2, updated_at = $2,
+		if err := only(ctx, tx, identity.ErrSpent, `UPDATE citizens SET password = $1, password_at = $2, greeting = $3, activated_at = $2, updated_at = $2,
    activation_hash = NULL, activation_expires = NULL, epoch = epoch + 1
  WHERE id = $4 AND activation_hash = $5 AND activation_expires > $2 AND state = 'normal'`,
-			encoded, ms(e.At), blob, bin(citizen), code)
-		if err != nil {
+			encoded, ms(e.At), blob, bin(citizen), code); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrSpent
 		}
 		return record(ctx, tx, e)
 	}), "activating")

@@ -3,7 +3,9 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ecardid/audit"
@@ -44,8 +46,8 @@ func (s *Store) AllClients(ctx context.Context) ([]oauth.Client, int64, error) {
 	}
 	all, err := list(ctx, s.db, func(r row) (oauth.Client, error) {
 		var id, state, metadata, secrets string
-		var created, updated int64
-		if err := r.Scan(&id, &state, &metadata, &secrets, &created, &updated); err != nil {
+		var epoch, created, updated int64
+		if err := r.Scan(&id, &state, &epoch, &metadata, &secrets, &created, &updated); err != nil {
 			return oauth.Client{}, err
 		}
 		var kept clientRow
@@ -57,9 +59,9 @@ func (s *Store) AllClients(ctx context.Context) ([]oauth.Client, int64, error) {
 			return oauth.Client{}, fmt.Errorf("client %s: secrets: %w", id, err)
 		}
 		c.ID, c.State, c.Names = id, oauth.ClientState(state), kept.Names
-		c.Created, c.Updated = at(created), at(updated)
+		c.Epoch, c.Created, c.Updated = epoch, at(created), at(updated)
 		return c, nil
-	}, `SELECT id, state, metadata, secrets, created_at, updated_at FROM clients ORDER BY id`)
+	}, `SELECT id, state, epoch, metadata, secrets, created_at, updated_at FROM clients ORDER BY id`)
 	if err != nil {
 		return nil, 0, known(err, "reading clients")
 	}
@@ -84,16 +86,26 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 		secrets = []oauth.SecretHash{}
 	}
 	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		// The version row first: of two that apply at once, the second sees the first.
+		if err := raise(ctx, tx, clientsVersion); err != nil {
+			return err
+		}
+		moved, err := movedOn(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if moved {
+			if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, c.ID); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.exec(ctx, `INSERT INTO clients (id, state, metadata, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
  ON CONFLICT (id) DO UPDATE SET state = excluded.state, metadata = excluded.metadata, secrets = excluded.secrets, updated_at = excluded.updated_at,
    epoch = clients.epoch + CASE WHEN excluded.state = 'live' THEN 0 ELSE 1 END`,
 			c.ID, string(c.State), string(metadata), jsonText(secrets), ms(e.At)); err != nil {
 			return err
 		}
-		if err := record(ctx, tx, e); err != nil {
-			return err
-		}
-		return raise(ctx, tx, clientsVersion)
+		return record(ctx, tx, e)
 	})
 	if err != nil {
 		return known(err, "applying a client")
@@ -101,17 +113,32 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 	return nil
 }
 
+// movedOn reports whether c is to be another client than the one whose requests are
+// waiting: suspended, or with other redirect URIs, scope or authentication.
+func movedOn(ctx context.Context, tx db, c oauth.Client) (bool, error) {
+	var metadata string
+	err := tx.queryRow(ctx, `SELECT metadata FROM clients WHERE id = $1`, c.ID).Scan(&metadata)
+	if errors.Is(err, errNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var before clientRow
+	if err := json.Unmarshal([]byte(metadata), &before); err != nil {
+		return false, fmt.Errorf("client %s: metadata: %w", c.ID, err)
+	}
+	return c.State != oauth.ClientLive || !slices.Equal(c.RedirectURIs, before.RedirectURIs) || c.Scope != before.Scope ||
+		c.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod, nil
+}
+
 // SuspendClient implements oauth.Clients. A client has an epoch as a citizen has:
 // raising it ends all that was issued before, a code that is being issued in this
 // moment included, without touching a million grants.
 func (s *Store) SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error {
 	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE clients SET state = $1, epoch = epoch + 1, updated_at = $2 WHERE id = $3`, string(oauth.ClientSuspended), ms(now), id)
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE clients SET state = $1, epoch = epoch + 1, updated_at = $2 WHERE id = $3`, string(oauth.ClientSuspended), ms(now), id); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrNotFound
 		}
 		if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, id); err != nil {
 			return err

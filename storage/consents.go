@@ -13,12 +13,12 @@ func scanConsent(r row) (oauth.Consent, error) {
 	var c oauth.Consent
 	var given int64
 	var expires *int64
-	err := r.Scan(&c.ClientID, &c.Scope, &given, &expires)
+	err := r.Scan(&c.ClientID, &c.Scope, &c.Terms, &given, &expires)
 	c.Given, c.Expires = at(given), fromMS(expires)
 	return c, err
 }
 
-const consentColumns = `SELECT client_id, scope, given_at, expires_at FROM consents
+const consentColumns = `SELECT client_id, scope, terms, given_at, expires_at FROM consents
  WHERE citizen_id = $1 AND (expires_at IS NULL OR expires_at > $2) `
 
 // Consents implements oauth.Consents.
@@ -65,23 +65,34 @@ func (s *Store) WithdrawConsent(ctx context.Context, citizen identity.ID, client
 	return nil
 }
 
-// RevokeToken implements oauth.Revocations. A refresh token, also the one before the last
-// rotation, takes its family with it; an access token goes alone.
+// RevokeToken implements oauth.Revocations.
 func (s *Store) RevokeToken(ctx context.Context, token []byte, clientID string, now time.Time, e audit.Event) error {
 	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		n, err := tx.exec(ctx, `UPDATE grants SET revoked_at = $1
- WHERE (refresh = $2 OR refresh_before = $2) AND client_id = $3 AND revoked_at IS NULL`, ms(now), token, clientID)
-		if err != nil {
-			return err
-		}
-		m, err := tx.exec(ctx, `DELETE FROM access_tokens WHERE token = $1 AND client_id = $2`, token, clientID)
-		if err != nil || n+m == 0 {
+		ok, err := changed(ctx, tx, `DELETE FROM access_tokens WHERE token = $1 AND client_id = $2`, token, clientID)
+		if err != nil || !ok {
 			return err
 		}
 		return record(ctx, tx, e)
 	})
 	if err != nil {
 		return known(err, "revoking a token")
+	}
+	return nil
+}
+
+// RevokeFamily implements oauth.Revocations. It does not ask which of the family's
+// tokens is the current one, so a rotation at the same time changes nothing.
+func (s *Store) RevokeFamily(ctx context.Context, family []byte, clientID string, now time.Time, e audit.Event) error {
+	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		ok, err := changed(ctx, tx, `UPDATE grants SET revoked_at = $1 WHERE refresh_family = $2 AND client_id = $3 AND revoked_at IS NULL`,
+			ms(now), nilBytes(family), clientID)
+		if err != nil || !ok {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	if err != nil {
+		return known(err, "revoking a family of tokens")
 	}
 	return nil
 }

@@ -160,3 +160,25 @@ func changed(ctx context.Context, d db, sql string, args ...any) (bool, error) {
 	}
 	return n == 1, nil
 }
+
+// only is changed for a write without which a transaction comes to nothing: refusal
+// is what it then ends with.
+func only(ctx context.Context, tx db, refusal error, sql string, args ...any) error {
+	ok, err := changed(ctx, tx, sql, args...)
+	if err == nil && !ok {
+		err = refusal
+	}
+	return err
+}
+
+// join runs fn inside the transaction tx is; its failure is that of the whole.
+func join(ctx context.Context, tx db, failed *error, fn func(context.Context, db) error) error {
+	if *failed != nil {
+		return fmt.Errorf("%w: %w", errAborted, *failed)
+	}
+	err := fn(ctx, tx)
+	if err != nil && *failed == nil {
+		*failed = err
+	}
+	return err
+}

@@ -39,19 +39,12 @@ func scanDevice(r row, more ...any) (authn.Device, error) {
 // insertDevice stores a device in the epoch of its citizen, whose row is held. A
 // key that is known already, a revoked one's included, is identity.ErrConflict.
 func (s *Store) insertDevice(ctx context.Context, tx db, d authn.Device) error {
-	ok, err := changed(ctx, tx, `INSERT INTO devices (id, citizen_id, kind, name, state, state_at, epoch, jwk, alg, thumbprint, key_level, evidence,
+	return only(ctx, tx, identity.ErrConflict, `INSERT INTO devices (id, citizen_id, kind, name, state, state_at, epoch, jwk, alg, thumbprint, key_level, evidence,
   cookie, cookie_at, expires_at, place, created_at, last_used_at)
  SELECT $1, c.id, $2, $3, 'active', $4, c.epoch, $5, $6, $7, $8, $9, $10, $4, $11, $12, $4, $4 FROM citizens c WHERE c.id = $13
  ON CONFLICT DO NOTHING`,
 		bin(d.ID), string(d.Kind), d.Name, ms(d.Created), orNull(string(d.JWK)), orNull(d.Alg), nilBytes(d.Thumbprint), orNull(string(d.KeyLevel)),
 		nilBytes(d.Evidence), nilBytes(d.Cookie), msOrNull(d.Expires), printable(d.Place, maxReason), bin(d.Citizen))
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return identity.ErrConflict
-	}
-	return nil
 }
 
 // ListDevices implements authn.Devices: what the citizen may still want to see or
@@ -72,19 +65,15 @@ func (s *Store) Device(ctx context.Context, citizen, id identity.ID) (authn.Devi
 // RenameDevice implements authn.Devices.
 func (s *Store) RenameDevice(ctx context.Context, citizen, id identity.ID, name string, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE devices SET name = $1 WHERE id = $2 AND citizen_id = $3 AND state IN ('active', 'suspended')`, name, bin(id), bin(citizen))
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE devices SET name = $1 WHERE id = $2 AND citizen_id = $3 AND state IN ('active', 'suspended')`, name, bin(id), bin(citizen)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrNotFound
 		}
 		return record(ctx, tx, e)
 	}), "renaming a device")
 }
 
 // EndDevice implements authn.Devices.
-func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, e audit.Event) error {
+func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, enough authn.Enough, e audit.Event) error {
 	switch state {
 	case identity.DeviceSuspended, identity.DeviceLost, identity.DeviceRevoked:
 	default:
@@ -94,17 +83,28 @@ func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state id
 		if _, err := s.hold(ctx, tx, citizen); err != nil {
 			return err
 		}
-		ok, err := changed(ctx, tx, `UPDATE devices SET state = $1, state_at = $2, state_reason = $3, cookie = NULL, cookie_before = NULL
- WHERE id = $4 AND citizen_id = $5 AND state IN ('active', 'suspended') AND state <> $1`,
-			string(state), ms(e.At), printable(e.Reason, maxReason), bin(id), bin(citizen))
+		var kind identity.DeviceKind
+		var before identity.DeviceState
+		err := tx.queryRow(ctx, `SELECT kind, state FROM devices WHERE id = $1 AND citizen_id = $2`, bin(id), bin(citizen)).Scan(&kind, &before)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
-		if !ok {
-			return identity.ErrNotFound
+		factor := kind != identity.DeviceBrowser
+		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE devices SET state = $1, state_at = $2, state_reason = $3, cookie = NULL, cookie_before = NULL
+ WHERE id = $4 AND citizen_id = $5 AND state IN ('active', 'suspended') AND state <> $1`,
+			string(state), ms(e.At), printable(e.Reason, maxReason), bin(id), bin(citizen)); err != nil {
+			return err
 		}
 		if state != identity.DeviceSuspended {
 			if _, err := tx.exec(ctx, `UPDATE passkeys SET state = 'disabled' WHERE device_id = $1`, bin(id)); err != nil {
+				return err
+			}
+		}
+		if factor && before == identity.DeviceActive {
+			if err := s.spare(ctx, tx, citizen, enough); err != nil {
 				return err
 			}
 		}
@@ -131,14 +131,20 @@ func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state id
 				return err
 			}
 		}
+		if factor && state != identity.DeviceSuspended {
+			// A login that hung on the device has ended above and is not kept.
+			if err := upheave(ctx, tx, citizen, e.Login, e.At); err != nil {
+				return err
+			}
+		}
 		return record(ctx, tx, e)
 	}), "ending a device")
 }
 
 // TrustBrowser implements authn.Devices.
-func (s *Store) TrustBrowser(ctx context.Context, d authn.Device, e audit.Event) error {
+func (s *Store) TrustBrowser(ctx context.Context, d authn.Device, f *authn.Flow, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := s.act(ctx, tx, d.Citizen, e.Login, e.At); err != nil {
+		if err := s.actIn(ctx, tx, d.Citizen, e.Login, f, e.At); err != nil {
 			return err
 		}
 		if err := s.insertDevice(ctx, tx, d); err != nil {

@@ -10,15 +10,22 @@
 //
 // Where things are:
 //
-//	store.go     Open, Migrate, Options: what the command uses
-//	db.go        the small interface every operation is written against
-//	pgdb.go      that interface over pgx
-//	litedb.go    that interface over SQLite: reading
+//	store.go       Open, Migrate, Options: what the command uses
+//	contracts.go   what the rooms asked for; their interfaces have a file a subject
+//	grants.go      when a grant is alive; issuing, redeeming and refreshing, whose
+//	               shapes differ, are in grants_postgres.go and grants_sqlite.go
+//	locks.go       what changes a citizen's logins or factors locks the citizen first
+//	sealing.go     personal data under the data keys
+//	trail.go       the chain over the audit trail
+//	operator.go    what the command line asks for, and sweeping
+//	db.go          the small interface every operation is written against
+//	pgdb.go        that interface over pgx
+//	litedb.go      that interface over SQLite: reading
 //	litewriter.go  the one SQLite writer, which commits callers in groups
-//	litetx.go    what a caller holds while it is its turn at the writer
-//	listen.go    being told that something changed
-//	count.go     counting statements, for tests that hold us to a budget
-//	migrate.go   the forward-only migrator; its files are in migrations/
+//	litetx.go      what a caller holds while it is its turn at the writer
+//	listen.go      being told that something changed
+//	count.go       counting statements, for tests that hold us to a budget
+//	migrate.go     the forward-only migrator; its files are in migrations/
 //
 // Times are Unix milliseconds, ids are 16 bytes, and time always comes in from
 // the caller. Text that neither database could keep (NUL, broken UTF-8) is

@@ -149,13 +149,9 @@ func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, 
 				return err
 			}
 		}
-		ok, err := changed(ctx, tx, `DELETE FROM flows WHERE id = $1 AND browser = $2 AND version = $3 AND expires_at > $4`,
-			bin(f.ID), f.Browser, f.Version, ms(l.Started))
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrSpent, `DELETE FROM flows WHERE id = $1 AND browser = $2 AND version = $3 AND expires_at > $4`,
+			bin(f.ID), f.Browser, f.Version, ms(l.Started)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrSpent
 		}
 		if !f.Login.IsZero() {
 			// Its proofs came from that login: whoever ended it meant them too.

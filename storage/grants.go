@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -105,6 +104,13 @@ func resourceText(r []string) string {
 	return jsonText(r)
 }
 
+// terms are what each scope of a new grant stands for.
+func terms(n oauth.NewCode) []string {
+	all := make([]string, len(n.Grant.Scope))
+	copy(all, n.Terms)
+	return all
+}
+
 // IssueCode implements oauth.Codes.
 func (s *Store) IssueCode(ctx context.Context, n oauth.NewCode) error {
 	if err := s.hot.issueCode(ctx, n); err != nil {
@@ -139,7 +145,9 @@ func accessBinding(asked, grant oauth.Binding) oauth.Binding {
 
 // replayed finds out why a code bought nothing. A spent one that comes back with
 // everything right was stolen from somebody, or by somebody: the grant ends (RFC
-// 6749 §4.1.2). With anything wrong it is a stranger's guess and hurts nobody.
+// 6749 §4.1.2). With anything wrong it is a stranger's guess and hurts nobody. An
+// unspent one that the right client brings with another verifier ends: whoever
+// brought it there is not whom it was given to, and does not get a second try.
 func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
 	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
  WHERE code = $2 AND client_id = $3 AND redirect_uri = $4 AND code_challenge = $5
@@ -150,7 +158,13 @@ func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
 		return err
 	case ok:
 		return identity.ErrSpent
-	case r.Access.Scope == nil:
+	}
+	if _, err := s.db.exec(ctx, `UPDATE grants SET revoked_at = $1
+ WHERE code = $2 AND client_id = $3 AND redirect_uri = $4 AND code_challenge <> $5 AND code_used_at IS NULL AND revoked_at IS NULL`,
+		ms(r.Now), r.Code, r.ClientID, r.RedirectURI, r.Challenge); err != nil {
+		return err
+	}
+	if r.Access.Scope == nil {
 		return identity.ErrNotFound
 	}
 	var scope string
@@ -170,11 +184,7 @@ func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
 // Refresh implements oauth.Refreshes.
 func (s *Store) Refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
 	g, err := s.hot.refresh(ctx, r)
-	if errors.Is(err, errOvertaken) {
-		// The token is now the one before, and good again if there is a grace.
-		g, err = s.hot.refresh(ctx, r)
-	}
-	if errors.Is(err, errNoRows) || errors.Is(err, errOvertaken) {
+	if errors.Is(err, errNoRows) {
 		return oauth.Grant{}, known(s.refused(ctx, r), "refreshing")
 	}
 	if err != nil {
@@ -187,27 +197,14 @@ func (s *Store) Refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, e
 	return g, nil
 }
 
-// errOvertaken: another rotation of the same token came first.
-var errOvertaken = errors.New("storage: overtaken by another rotation")
-
-// graceEnds is the time a rotation must be later than for the token before it to
-// be accepted again. Without a grace none is late enough, whatever two clocks say.
-func graceEnds(r oauth.Refreshing) int64 {
-	if r.Grace <= 0 {
-		return math.MaxInt64
-	}
-	return ms(r.Now.Add(-r.Grace))
-}
-
-// refused finds out why a refresh token bought nothing. One that was rotated away,
-// however many rotations ago, and comes back after its grace ends the family (RFC
-// 9700 §4.14.2): a thief may have rotated more than once before the owner came.
+// refused finds out why a refresh token bought nothing. One of a family whose token
+// is another by now was rotated away, however many rotations ago, and ends the
+// family (RFC 9700 §4.14.2): a thief may have rotated more than once before the
+// owner came.
 func (s *Store) refused(ctx context.Context, r oauth.Refreshing) error {
 	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
- WHERE id IN (SELECT id FROM grants WHERE refresh_before = $2 AND refresh_at <= $5
-   UNION ALL SELECT grant_id FROM rotations WHERE token = $2 AND rotated_at <= $5)
-   AND client_id = $3 AND (jkt IS NULL OR jkt = $4)`,
-		ms(r.Now), r.Token, r.ClientID, orNull(r.JKT), graceEnds(r))
+ WHERE refresh_family = $2 AND refresh <> $3 AND client_id = $4 AND (jkt IS NULL OR jkt = $5)`,
+		ms(r.Now), nilBytes(r.Family), r.Token, r.ClientID, orNull(r.JKT))
 	switch {
 	case err != nil:
 		return err

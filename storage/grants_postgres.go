@@ -24,7 +24,7 @@ WITH live AS (
 ), may AS (
   SELECT epoch, client_epoch FROM live WHERE $5::boolean OR $6::boolean OR
    (SELECT count(*) FROM (SELECT 1 FROM consents WHERE citizen_id = $2 AND client_id = $4 AND scope = ANY($7::text[])
-       AND (expires_at IS NULL OR expires_at > $3) FOR KEY SHARE) given) = cardinality($7::text[])
+       AND terms = ($37::text[])[array_position($7::text[], scope)] AND (expires_at IS NULL OR expires_at > $3) FOR KEY SHARE) given) = cardinality($7::text[])
 ), dropped AS (
   DELETE FROM requests WHERE handle = $8 AND client_id = $4 AND expires_at > $3 AND EXISTS (SELECT 1 FROM may) RETURNING 1
 ), go AS (
@@ -34,9 +34,9 @@ WITH live AS (
                       jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at)
   SELECT $9, $4, $2, $1, epoch, client_epoch, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $3, $23 FROM go
 ), agreed AS (
-  INSERT INTO consents (citizen_id, client_id, scope, given_at, expires_at)
-  SELECT $2, $4, s, $3, $24 FROM go, unnest($7::text[]) s WHERE $5::boolean
-  ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET given_at = excluded.given_at, expires_at = excluded.expires_at
+  INSERT INTO consents (citizen_id, client_id, scope, terms, given_at, expires_at)
+  SELECT $2, $4, s, t, $3, $24 FROM go, unnest($7::text[], $37::text[]) u (s, t) WHERE $5::boolean
+  ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET terms = excluded.terms, given_at = excluded.given_at, expires_at = excluded.expires_at
 ), noted AS (
   INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place)
   SELECT $25, $26, $27, $28, $29, $30, $31, $32, $33, $34 FROM go WHERE $5::boolean
@@ -62,7 +62,7 @@ func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		bin(g.ID), strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI, g.Nonce,
 		jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 		n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Expires), msOrNull(n.ConsentExpires),
-	}, append(event, bin(identity.NewID()), n.Consent && notifies(n.Event))...)...).Scan(&live, &may, &issued)
+	}, append(event, bin(identity.NewID()), n.Consent && notifies(n.Event), terms(n))...)...).Scan(&live, &may, &issued)
 	switch {
 	case err != nil:
 		return err
@@ -85,7 +85,7 @@ func nilBytes(b []byte) any {
 
 var pgRedeem = `
 WITH g AS (
-  UPDATE grants g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_at = $1, refresh_idle_at = $5
+  UPDATE grants g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_family = $18, refresh_idle_at = $5
     FROM logins l, citizens c
    WHERE g.code = $6 AND g.client_id || '' = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
      AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
@@ -102,7 +102,7 @@ func (h pgHot) redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, err
 	return scanGrant(h.db.queryRow(ctx, pgRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
 		nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT),
 		nilBytes(r.Access.Token), resourceOrNull(r.Access.Resource), ms(r.Access.Expires), scopeOrNull(r.Access.Scope), without(r.Access),
-		orNull(r.Access.Binding.JKT), orNull(r.Access.Binding.X5T)))
+		orNull(r.Access.Binding.JKT), orNull(r.Access.Binding.X5T), nilBytes(r.Family)))
 }
 
 // pgTokenScope is an access token's scope: what was asked, or else the grant's own,
@@ -133,41 +133,32 @@ func resourceOrNull(r []string) any {
 }
 
 // pgRefresh: without rotation and with a JWT it changes nothing but the idle end,
-// and that only when it has moved by a tenth: a refresh is then a read.
+// and that only when it has moved by a tenth: a refresh is then a read. Of two
+// rotations of one token the second waits for the first, finds another token and
+// returns no row.
 var pgRefresh = `
 WITH g AS (
   SELECT g.* FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
-   WHERE (g.refresh = $2 OR g.refresh_before = $2 AND g.refresh_at > $3) AND g.client_id || '' = $4
-     AND (g.jkt IS NULL OR g.jkt = $5) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1") + `
+   WHERE g.refresh = $2 AND g.client_id || '' = $3
+     AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1") + `
 ), ok AS (
-  SELECT g.* FROM g WHERE $6::text[] IS NULL OR $6::text[] <@ string_to_array(g.scope, ' ')
+  SELECT g.* FROM g WHERE $5::text[] IS NULL OR $5::text[] <@ string_to_array(g.scope, ' ')
 ), moved AS (
-  UPDATE grants SET refresh_before = CASE WHEN $7::bytea IS NULL THEN grants.refresh_before ELSE grants.refresh END,
-         refresh = coalesce($7, grants.refresh), refresh_at = CASE WHEN $7::bytea IS NULL THEN grants.refresh_at ELSE $1 END,
-         refresh_idle_at = $8
+  UPDATE grants SET refresh = coalesce($6, grants.refresh), refresh_idle_at = $7
     FROM ok WHERE grants.id = ok.id AND grants.revoked_at IS NULL AND grants.refresh = ok.refresh
-     AND ($7::bytea IS NOT NULL OR grants.refresh_idle_at < $9)
+     AND ($6::bytea IS NOT NULL OR grants.refresh_idle_at < $8)
   RETURNING 1
-), past AS (
-  INSERT INTO rotations (token, grant_id, rotated_at, expires_at)
-  SELECT ok.refresh_before, ok.id, ok.refresh_at, ok.expires_at FROM ok
-   WHERE ok.refresh_before IS NOT NULL AND $7::bytea IS NOT NULL AND EXISTS (SELECT 1 FROM moved)
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
-  SELECT $10, ok.id, ok.citizen_id, ok.client_id,
-         ` + pgTokenScope("ok", "$6", "$11") + `, coalesce($12, ok.resource), coalesce($14, ok.jkt), coalesce($15, ok.x5t), $1, $13
-    FROM ok WHERE ok.opaque AND ($7::bytea IS NULL OR EXISTS (SELECT 1 FROM moved))
+  SELECT $9, ok.id, ok.citizen_id, ok.client_id,
+         ` + pgTokenScope("ok", "$5", "$10") + `, coalesce($11, ok.resource), coalesce($13, ok.jkt), coalesce($14, ok.x5t), $1, $12
+    FROM ok WHERE ok.opaque AND ($6::bytea IS NULL OR EXISTS (SELECT 1 FROM moved))
 )
-SELECT ` + grantColumns + `, $7::bytea IS NULL OR EXISTS (SELECT 1 FROM moved) OR NOT EXISTS (SELECT 1 FROM ok) FROM g`
+SELECT ` + grantColumns + ` FROM g WHERE $6::bytea IS NULL OR EXISTS (SELECT 1 FROM moved) OR NOT EXISTS (SELECT 1 FROM ok)`
 
 func (h pgHot) refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
-	var won bool
-	g, err := scanGrant(h.db.queryRow(ctx, pgRefresh, ms(r.Now), r.Token, graceEnds(r), r.ClientID, orNull(r.JKT),
+	return scanGrant(h.db.queryRow(ctx, pgRefresh, ms(r.Now), r.Token, r.ClientID, orNull(r.JKT),
 		scopeOrNull(r.Access.Scope), nilBytes(r.Next), ms(r.RefreshIdle), ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10)),
 		nilBytes(r.Access.Token), without(r.Access), resourceOrNull(r.Access.Resource), ms(r.Access.Expires),
-		orNull(r.Access.Binding.JKT), orNull(r.Access.Binding.X5T)), &won)
-	if err == nil && !won {
-		return oauth.Grant{}, errOvertaken
-	}
-	return g, err
+		orNull(r.Access.Binding.JKT), orNull(r.Access.Binding.X5T)))
 }

@@ -31,8 +31,9 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		if !n.Consent && !n.FirstParty {
 			var agreed int
 			if err := tx.queryRow(ctx, `SELECT count(*) FROM consents WHERE citizen_id = $1 AND client_id = $2
- AND scope IN (SELECT value FROM json_each($3)) AND (expires_at IS NULL OR expires_at > $4)`,
-				bin(g.Citizen), g.ClientID, jsonText(g.Scope), ms(g.Created)).Scan(&agreed); err != nil {
+ AND (scope, terms) IN (SELECT s.value, t.value FROM json_each($3) s JOIN json_each($5) t ON t.key = s.key)
+ AND (expires_at IS NULL OR expires_at > $4)`,
+				bin(g.Citizen), g.ClientID, jsonText(g.Scope), ms(g.Created), jsonText(terms(n))).Scan(&agreed); err != nil {
 				return err
 			}
 			if agreed != len(g.Scope) {
@@ -40,13 +41,9 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 			}
 		}
 		if len(n.Interaction) > 0 {
-			ok, err := changed(ctx, tx, `DELETE FROM requests WHERE handle = $1 AND client_id = $2 AND expires_at > $3`,
-				n.Interaction, g.ClientID, ms(g.Created))
-			if err != nil {
+			if err := only(ctx, tx, identity.ErrSpent, `DELETE FROM requests WHERE handle = $1 AND client_id = $2 AND expires_at > $3`,
+				n.Interaction, g.ClientID, ms(g.Created)); err != nil {
 				return err
-			}
-			if !ok {
-				return identity.ErrSpent
 			}
 		}
 		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri,
@@ -60,10 +57,11 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		if !n.Consent {
 			return nil
 		}
-		for _, scope := range g.Scope {
-			if _, err := tx.exec(ctx, `INSERT INTO consents (citizen_id, client_id, scope, given_at, expires_at) VALUES ($1, $2, $3, $4, $5)
- ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET given_at = excluded.given_at, expires_at = excluded.expires_at`,
-				bin(g.Citizen), g.ClientID, scope, ms(g.Created), msOrNull(n.ConsentExpires)); err != nil {
+		stands := terms(n)
+		for i, scope := range g.Scope {
+			if _, err := tx.exec(ctx, `INSERT INTO consents (citizen_id, client_id, scope, terms, given_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+ ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET terms = excluded.terms, given_at = excluded.given_at, expires_at = excluded.expires_at`,
+				bin(g.Citizen), g.ClientID, scope, stands[i], ms(g.Created), msOrNull(n.ConsentExpires)); err != nil {
 				return err
 			}
 		}
@@ -72,7 +70,7 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 }
 
 var liteRedeem = `
-UPDATE grants AS g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_at = $1, refresh_idle_at = $5
+UPDATE grants AS g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_family = $11, refresh_idle_at = $5
   FROM logins l, citizens c
  WHERE g.code = $6 AND g.client_id = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
    AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
@@ -81,7 +79,7 @@ UPDATE grants AS g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refr
 func (h liteHot) redeem(ctx context.Context, r oauth.Redemption) (g oauth.Grant, err error) {
 	err = h.db.tx(ctx, func(ctx context.Context, tx db) error {
 		ok, err := changed(ctx, tx, liteRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
-			nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT))
+			nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT), nilBytes(r.Family))
 		if err != nil {
 			return err
 		}
@@ -121,13 +119,13 @@ func (h liteHot) access(ctx context.Context, tx db, g oauth.Grant, a oauth.NewAc
 
 var liteRefresh = `SELECT ` + grantColumns + `, g.refresh_idle_at
   FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
- WHERE (g.refresh = $2 OR g.refresh_before = $2 AND g.refresh_at > $3) AND g.client_id = $4
-   AND (g.jkt IS NULL OR g.jkt = $5) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1")
+ WHERE g.refresh = $2 AND g.client_id = $3
+   AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1")
 
 func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant, err error) {
 	var idle int64
 	read := func(ctx context.Context, d db) error {
-		g, err = scanGrant(d.queryRow(ctx, liteRefresh, ms(r.Now), r.Token, graceEnds(r), r.ClientID, orNull(r.JKT)), &idle)
+		g, err = scanGrant(d.queryRow(ctx, liteRefresh, ms(r.Now), r.Token, r.ClientID, orNull(r.JKT)), &idle)
 		return err
 	}
 	// Most refreshes change nothing; they do not wait for the writer.
@@ -143,8 +141,7 @@ func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant
 			return err
 		}
 		if r.Next != nil {
-			if _, err := tx.exec(ctx, `UPDATE grants SET refresh_before = refresh, refresh = $1, refresh_at = $2, refresh_idle_at = $3 WHERE id = $4`,
-				r.Next, ms(r.Now), ms(r.RefreshIdle), bin(g.ID)); err != nil {
+			if _, err := tx.exec(ctx, `UPDATE grants SET refresh = $1, refresh_idle_at = $2 WHERE id = $3`, r.Next, ms(r.RefreshIdle), bin(g.ID)); err != nil {
 				return err
 			}
 		} else if moves {

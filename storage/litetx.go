@@ -85,16 +85,9 @@ func (t *liteTx) query(ctx context.Context, scan func(row) error, text string, a
 	return t.run(ctx, text, args, func() error { return t.conn.each(ctx, scan, text, args) })
 }
 
-// tx joins the transaction it is in; its failure is the failure of the whole.
+// tx joins the transaction it is in.
 func (t *liteTx) tx(ctx context.Context, fn func(context.Context, db) error) error {
-	if t.failed != nil {
-		return fmt.Errorf("%w: %w", errAborted, t.failed)
-	}
-	err := fn(ctx, t)
-	if err != nil && t.failed == nil {
-		t.failed = err
-	}
-	return err
+	return join(ctx, t, &t.failed, fn)
 }
 
 func (t *liteTx) notify(ctx context.Context, channel, payload string) error {

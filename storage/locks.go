@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"ecardid/authn"
 	"ecardid/identity"
 )
 
@@ -54,6 +55,31 @@ func (s *Store) act(ctx context.Context, tx db, citizen, login identity.ID, now 
 		return nil
 	}
 	return aliveIn(ctx, tx, h, citizen, login, now)
+}
+
+// actIn is act for what a citizen does in flow f; without one it is act. The flow
+// must be there, unfinished, and begun in the citizen's epoch: one that was on its
+// way while everything was ended leaves nothing behind either.
+func (s *Store) actIn(ctx context.Context, tx db, citizen, login identity.ID, f *authn.Flow, now time.Time) error {
+	if f == nil {
+		return s.act(ctx, tx, citizen, login, now)
+	}
+	h, err := s.hold(ctx, tx, citizen)
+	if err != nil {
+		return err
+	}
+	if !h.state.MaySignIn() || h.epoch != f.Epoch || f.Citizen != citizen {
+		return identity.ErrEnded
+	}
+	var one int
+	err = tx.queryRow(ctx, `SELECT 1 FROM flows WHERE id = $1 AND browser = $2 AND expires_at > $3`, bin(f.ID), f.Browser, ms(now)).Scan(&one)
+	if errors.Is(err, errNoRows) {
+		return identity.ErrEnded
+	}
+	if err != nil || f.Login.IsZero() {
+		return err
+	}
+	return aliveIn(ctx, tx, h, citizen, f.Login, now)
 }
 
 // aliveIn answers identity.ErrEnded unless the held citizen's login is alive.

@@ -54,13 +54,9 @@ func (s *Store) EndLogin(ctx context.Context, citizen, login identity.ID, e audi
 		if _, err := s.hold(ctx, tx, citizen); err != nil {
 			return err
 		}
-		ok, err := changed(ctx, tx, `UPDATE logins SET ended_at = $1, end_reason = 'ended' WHERE id = $2 AND citizen_id = $3 AND ended_at IS NULL`,
-			ms(e.At), bin(login), bin(citizen))
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE logins SET ended_at = $1, end_reason = 'ended' WHERE id = $2 AND citizen_id = $3 AND ended_at IS NULL`,
+			ms(e.At), bin(login), bin(citizen)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrNotFound
 		}
 		if err := dropFlowsOf(ctx, tx, login); err != nil {
 			return err

@@ -188,18 +188,16 @@ func (s *Store) CitizenByAlias(ctx context.Context, alias authn.Alias) (CitizenS
 		return CitizenSummary{}, err
 	}
 	var c CitizenSummary
-	var a authn.Account
-	var greeting, name, number, phone, card []byte
+	var number, phone, card []byte
 	var since, created int64
 	var activated, expires *int64
-	err = s.db.queryRow(ctx, `SELECT `+accountColumns+`, c.state_at, c.activated_at, c.activation_expires, c.created_at, c.id_number, c.phone, c.card_number
- FROM aliases x JOIN citizens c ON c.id = x.citizen_id WHERE x.idx = $1`, idx).Scan(
-		&a.ID, &a.State, &a.Epoch, &a.Password, &greeting, &name, &a.UserHandle, &a.Locale, &a.Factors.TOTP, &a.Factors.Passkeys, &a.Factors.Phones, &a.Factors.Recovery,
+	a, err := s.scanAccount(s.db.queryRow(ctx, `SELECT `+accountColumns+`, c.state_at, c.activated_at, c.activation_expires, c.created_at, c.id_number, c.phone, c.card_number
+ FROM aliases x JOIN citizens c ON c.id = x.citizen_id WHERE x.idx = $1`, idx),
 		&since, &activated, &expires, &created, &number, &phone, &card)
 	if err != nil {
 		return CitizenSummary{}, notFound(err, "finding a citizen")
 	}
-	c.ID, c.State, c.StateSince, c.Created = a.ID, a.State, at(since), at(created)
+	c.ID, c.Name, c.State, c.StateSince, c.Created = a.ID, a.MaskedName, a.State, at(since), at(created)
 	c.Activated, c.CodeExpires = fromMS(activated), fromMS(expires)
 	c.Password, c.TOTP, c.Passkeys, c.Phones, c.Recovery = a.Password != "", a.Factors.TOTP, a.Factors.Passkeys, a.Factors.Phones, a.Factors.Recovery
 	for _, f := range []struct {
@@ -207,7 +205,6 @@ func (s *Store) CitizenByAlias(ctx context.Context, alias authn.Alias) (CitizenS
 		blob   []byte
 		set    func(plain string)
 	}{
-		{"name", name, func(p string) { c.Name = idnumber.MaskName(p) }},
 		{"id_number", number, func(p string) { c.IDNumber = masked(idnumber.ParseID(p, c.Created)) }},
 		{"phone", phone, func(p string) { c.Phone = masked(idnumber.ParsePhone(p)) }},
 		{"card_number", card, func(p string) { c.Card = masked(idnumber.ParseCard(p)) }},
@@ -234,13 +231,9 @@ func masked(number interface{ Mask() string }, err error) string {
 // identity.ErrConflict: a code would be a way around their password.
 func (s *Store) IssueActivation(ctx context.Context, citizen identity.ID, code []byte, expires time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE citizens SET activation_hash = $1, activation_expires = $2, updated_at = $3
- WHERE id = $4 AND activated_at IS NULL AND state = 'normal'`, code, ms(expires), ms(e.At), bin(citizen))
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET activation_hash = $1, activation_expires = $2, updated_at = $3
+ WHERE id = $4 AND activated_at IS NULL AND state = 'normal'`, code, ms(expires), ms(e.At), bin(citizen)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrConflict
 		}
 		return record(ctx, tx, e)
 	}), "issuing an activation code")
@@ -278,13 +271,9 @@ func (s *Store) SetCardState(ctx context.Context, citizen identity.ID, to identi
 		in = append(in, fmt.Sprintf("$%d", len(args)))
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE citizens SET state = $1, state_at = $2, activation_hash = NULL, activation_expires = NULL
- WHERE id = $3 AND state IN (`+strings.Join(in, ", ")+`)`, args...)
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET state = $1, state_at = $2, activation_hash = NULL, activation_expires = NULL
+ WHERE id = $3 AND state IN (`+strings.Join(in, ", ")+`)`, args...); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrConflict
 		}
 		if err := upheave(ctx, tx, citizen, identity.ID{}, e.At); err != nil {
 			return err
@@ -300,13 +289,9 @@ func (s *Store) SetCardState(ctx context.Context, citizen identity.ID, to identi
 // dead before anybody unfreezes it.
 func (s *Store) ResetFactors(ctx context.Context, citizen identity.ID, code []byte, expires time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `UPDATE citizens SET password = NULL, password_at = NULL, greeting = NULL, activated_at = NULL,
-   activation_hash = $1, activation_expires = $2 WHERE id = $3 AND state <> 'cancelled'`, code, ms(expires), bin(citizen))
-		if err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET password = NULL, password_at = NULL, greeting = NULL, activated_at = NULL,
+   activation_hash = $1, activation_expires = $2 WHERE id = $3 AND state <> 'cancelled'`, code, ms(expires), bin(citizen)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrConflict
 		}
 		for _, sql := range []string{
 			`DELETE FROM totps WHERE citizen_id = $1`,
@@ -341,14 +326,10 @@ type NewStaff struct {
 // identity.ErrConflict.
 func (s *Store) AddStaff(ctx context.Context, n NewStaff, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, `INSERT INTO staff (id, name, roles, state, invitation, expires_at, created_at)
+		if err := only(ctx, tx, identity.ErrConflict, `INSERT INTO staff (id, name, roles, state, invitation, expires_at, created_at)
  VALUES ($1, $2, $3, 'invited', $4, $5, $6) ON CONFLICT (name) DO NOTHING`,
-			bin(n.ID), n.Name, jsonText(n.Roles), n.Invitation, ms(n.Expires), ms(e.At))
-		if err != nil {
+			bin(n.ID), n.Name, jsonText(n.Roles), n.Invitation, ms(n.Expires), ms(e.At)); err != nil {
 			return err
-		}
-		if !ok {
-			return identity.ErrConflict
 		}
 		return record(ctx, tx, e)
 	}), "adding staff")
@@ -392,19 +373,20 @@ const (
 	keepGrants = 24 * time.Hour
 	keepLogins = 180 * 24 * time.Hour // the citizen's list of sign-ins, and liveness checks
 	sweepBatch = 100                  // rows a statement: the one SQLite writer has others waiting
-	sweepTable = 10_000               // rows a table and turn: the next turn comes soon
+	sweepTable = 10_000               // rows looked up at a time
+	sweepTurns = 20                   // times a table is looked at again while there was that much
 )
+
+// A sweeping is one table and what of it is over.
+type sweeping struct {
+	table, key, over string
+	keep             time.Duration
+}
 
 // sweeps says what is over. $1 is now or earlier. Looking is done outside the
 // writer's turn, so a condition may be without an index.
-func sweeps() []struct {
-	table, key, over string
-	keep             time.Duration
-} {
-	return []struct {
-		table, key, over string
-		keep             time.Duration
-	}{
+func sweeps() []sweeping {
+	return []sweeping{
 		{"flows", "id", "expires_at <= $1", 0},
 		{"requests", "handle", "expires_at <= $1", 0},
 		{"ceremonies", "id", "expires_at <= $1", 0},
@@ -426,27 +408,43 @@ func sweeps() []struct {
 func (s *Store) Sweep(ctx context.Context, now time.Time) (map[string]int64, error) {
 	gone := map[string]int64{}
 	for _, w := range sweeps() {
-		before := ms(now.Add(-w.keep))
-		keys, err := list(ctx, s.db, func(r row) ([]byte, error) {
-			var key []byte
-			err := r.Scan(&key)
-			return key, err
-		}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s LIMIT %d`, w.key, w.table, w.over, sweepTable), before)
-		if err != nil {
-			return gone, fmt.Errorf("sweeping %s: %w", w.table, err)
-		}
-		for batch := range slices.Chunk(keys, sweepBatch) {
-			args, in := []any{before}, make([]string, len(batch))
-			for i, key := range batch {
-				args = append(args, key)
-				in[i] = fmt.Sprintf("$%d", len(args))
+		for range sweepTurns {
+			n, err := s.sweep(ctx, w, ms(now.Add(-w.keep)))
+			if n > 0 {
+				gone[w.table] += n
 			}
-			n, err := s.db.exec(ctx, fmt.Sprintf(`DELETE FROM %s WHERE %s AND %s IN (%s)`, w.table, w.over, w.key, strings.Join(in, ", ")), args...)
 			if err != nil {
 				return gone, fmt.Errorf("sweeping %s: %w", w.table, err)
 			}
-			gone[w.table] += n
+			if n < sweepTable {
+				break
+			}
 		}
+	}
+	return gone, nil
+}
+
+// sweep deletes up to sweepTable rows of one table.
+func (s *Store) sweep(ctx context.Context, w sweeping, before int64) (gone int64, err error) {
+	keys, err := list(ctx, s.db, func(r row) ([]byte, error) {
+		var key []byte
+		err := r.Scan(&key)
+		return key, err
+	}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s LIMIT %d`, w.key, w.table, w.over, sweepTable), before)
+	if err != nil {
+		return 0, err
+	}
+	for batch := range slices.Chunk(keys, sweepBatch) {
+		args, in := []any{before}, make([]string, len(batch))
+		for i, key := range batch {
+			args = append(args, key)
+			in[i] = fmt.Sprintf("$%d", len(args))
+		}
+		n, err := s.db.exec(ctx, fmt.Sprintf(`DELETE FROM %s WHERE %s AND %s IN (%s)`, w.table, w.over, w.key, strings.Join(in, ", ")), args...)
+		if err != nil {
+			return gone, err
+		}
+		gone += n
 	}
 	return gone, nil
 }

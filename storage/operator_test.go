@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,7 +179,7 @@ func TestCardsMoveAndResets(t *testing.T) {
 		if err := s.ProposeTOTP(ctx, f); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ConfirmTOTP(ctx, c.ID, f.ID, 1, opEvent(audit.TOTPBound)); err != nil {
+		if err := s.ConfirmTOTP(ctx, c.ID, f.ID, 1, identity.ID{}, nil, opEvent(audit.TOTPBound)); err != nil {
 			t.Fatal(err)
 		}
 		before = epoch()
@@ -269,6 +270,9 @@ func TestTheTrailShowsTampering(t *testing.T) {
 			{"cut-all", []string{`DELETE FROM audit`}, audit.ErrTruncated},
 			{"cut-and-move-the-head", []string{`DELETE FROM audit WHERE link >= 6`, `UPDATE versions SET version = 5 WHERE name LIKE 'audit-head:%'`}, audit.ErrHead},
 			{"cut-and-drop-the-head", []string{`DELETE FROM audit WHERE link >= 6`, `DELETE FROM versions WHERE name LIKE 'audit-head:%'`}, audit.ErrHead},
+			{"wipe", []string{`DELETE FROM audit`, `DELETE FROM versions WHERE name LIKE 'audit-head:%'`}, audit.ErrHead},
+			{"wipe-and-begin-anew", []string{`DELETE FROM audit`, `UPDATE versions SET version = 0 WHERE name LIKE 'audit-head:%'`}, audit.ErrHead},
+			{"a-second-head", []string{`INSERT INTO versions (name, version) VALUES ('audit-head:00', 7)`}, audit.ErrHead},
 			{"unlink", []string{`UPDATE audit SET link = NULL, hash = NULL WHERE link = 7`}, audit.ErrTruncated},
 			{"slip-in", []string{`UPDATE audit SET link = -1 WHERE link = 1`}, audit.ErrGap},
 		} {
@@ -316,6 +320,90 @@ func TestTheTrailShowsTampering(t *testing.T) {
 			t.Errorf("chaining after a cut: %v", err)
 		}
 	})
+}
+
+// A trail that never began is one thing, one that was wiped out another: it neither
+// verifies nor goes on (SECURITY AD3).
+func TestAWipedTrailDoesNotBeginAnew(t *testing.T) {
+	for _, early := range []bool{true, false} { // before anything was linked, and after
+		for _, sql := range [][]string{
+			{`DELETE FROM audit`, `DELETE FROM versions WHERE name LIKE 'audit-head:%'`},
+			// Nor does a new audit key make a new beginning.
+			{`DELETE FROM audit`, `DELETE FROM versions WHERE name LIKE 'audit-head:%'`, `DELETE FROM data_keys WHERE purpose = 'audit'`},
+		} {
+			opStores(t, func(t *testing.T, s *Store) {
+				ctx := t.Context()
+				if r, err := s.VerifyAudit(ctx, audit.Head{}); err != nil || r.Head != (audit.Head{}) {
+					t.Fatalf("before the first entry: %+v, %v", r, err)
+				}
+				if err := s.Record(ctx, opEvent(audit.LoginFinished)); err != nil {
+					t.Fatal(err)
+				}
+				if !early {
+					if n, err := s.ChainAudit(ctx); err != nil || n != 1 {
+						t.Fatalf("chained %d, %v", n, err)
+					}
+				}
+				for _, one := range sql {
+					if _, err := s.db.exec(ctx, one); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, when := range []string{"at once", "after the next start"} {
+					var wrong *TrailError
+					if _, err := s.VerifyAudit(ctx, audit.Head{}); !errors.Is(err, audit.ErrHead) || !errors.As(err, &wrong) {
+						t.Errorf("%s, verify: %v", when, err)
+					}
+					if err := s.Record(ctx, opEvent(audit.LoginFinished)); err != nil {
+						t.Fatal(err)
+					}
+					if n, err := s.ChainAudit(ctx); !errors.Is(err, audit.ErrHead) || n != 0 {
+						t.Errorf("%s, chaining: %d, %v", when, n, err)
+					}
+					if err := s.Unlock(ctx, opKEK(t, 7), opNow); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Replicas that start at once agree on the keys and on one beginning of the trail.
+func TestUnlockingAtOnce(t *testing.T) {
+	for _, d := range dialects {
+		t.Run(string(d), func(t *testing.T) {
+			ctx := t.Context()
+			dsn := emptyDSN(t, d)
+			if err := Migrate(ctx, dsn); err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			for range 4 {
+				s, err := Open(ctx, dsn, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				all.Go(func() {
+					if err := s.Unlock(ctx, opKEK(t, 7), opNow); err != nil {
+						t.Error(err)
+						return
+					}
+					if err := s.Record(ctx, opEvent(audit.LoginFinished)); err != nil {
+						t.Error(err)
+					}
+					if _, err := s.ChainAudit(ctx); err != nil {
+						t.Error(err)
+					}
+					if _, err := s.VerifyAudit(ctx, audit.Head{}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
 }
 
 func TestSweepTakesWhatIsOverAndNothingElse(t *testing.T) {

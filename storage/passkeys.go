@@ -63,13 +63,15 @@ func (s *Store) ListPasskeys(ctx context.Context, citizen identity.ID) ([]authn.
 }
 
 // AddPasskey implements authn.Passkeys.
-func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device, e audit.Event) error {
+func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device, f *authn.Flow, e audit.Event) error {
 	credential, err := json.Marshal(p.Credential)
 	if err != nil {
 		return fmt.Errorf("encoding a passkey: %w", err)
 	}
+	var epoch int64
 	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := s.act(ctx, tx, p.Citizen, e.Login, e.At); err != nil {
+		epoch = 0
+		if err := s.actIn(ctx, tx, p.Citizen, e.Login, f, e.At); err != nil {
 			return err
 		}
 		if d != nil {
@@ -77,17 +79,21 @@ func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device
 				return err
 			}
 		}
-		ok, err := changed(ctx, tx, `INSERT INTO passkeys (id, citizen_id, device_id, name, state, credential_id, credential, sign_count, created_at)
+		if err := only(ctx, tx, identity.ErrConflict, `INSERT INTO passkeys (id, citizen_id, device_id, name, state, credential_id, credential, sign_count, created_at)
  VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $8) ON CONFLICT (credential_id) DO NOTHING`,
-			bin(p.ID), bin(p.Citizen), bin(p.Device), p.Name, p.Credential.ID, string(credential), int64(p.Credential.SignCount), ms(p.Created))
-		if err != nil {
+			bin(p.ID), bin(p.Citizen), bin(p.Device), p.Name, p.Credential.ID, string(credential), int64(p.Credential.SignCount), ms(p.Created)); err != nil {
 			return err
 		}
-		if !ok {
-			return identity.ErrConflict
+		if f != nil && f.State.Recovered {
+			if epoch, err = upheaveIn(ctx, tx, f, e.At); err != nil {
+				return err
+			}
 		}
 		return record(ctx, tx, e)
 	})
+	if err == nil && epoch != 0 {
+		f.Epoch = epoch
+	}
 	return wrap(err, "adding a passkey")
 }
 
@@ -109,17 +115,17 @@ func (s *Store) UsePasskey(ctx context.Context, p authn.Passkey, now time.Time) 
 
 // DisablePasskey implements authn.Passkeys.
 func (s *Store) DisablePasskey(ctx context.Context, citizen, id identity.ID, e audit.Event) error {
-	return wrap(s.endPasskey(ctx, citizen, id, identity.ID{}, `UPDATE passkeys SET state = 'disabled' WHERE id = $1 AND citizen_id = $2 AND state = 'active'`, e), "disabling a passkey")
+	return wrap(s.endPasskey(ctx, citizen, id, identity.ID{}, nil, `UPDATE passkeys SET state = 'disabled' WHERE id = $1 AND citizen_id = $2 AND state = 'active'`, e), "disabling a passkey")
 }
 
 // RemovePasskey implements authn.Passkeys.
-func (s *Store) RemovePasskey(ctx context.Context, citizen, id, keep identity.ID, e audit.Event) error {
-	return wrap(s.endPasskey(ctx, citizen, id, keep, `DELETE FROM passkeys WHERE id = $1 AND citizen_id = $2`, e), "removing a passkey")
+func (s *Store) RemovePasskey(ctx context.Context, citizen, id, keep identity.ID, enough authn.Enough, e audit.Event) error {
+	return wrap(s.endPasskey(ctx, citizen, id, keep, enough, `DELETE FROM passkeys WHERE id = $1 AND citizen_id = $2`, e), "removing a passkey")
 }
 
 // endPasskey runs the statement that ends the passkey, and ends what hangs on it:
 // the device it lived on and, because a factor is gone, every login but keep.
-func (s *Store) endPasskey(ctx context.Context, citizen, id, keep identity.ID, statement string, e audit.Event) error {
+func (s *Store) endPasskey(ctx context.Context, citizen, id, keep identity.ID, enough authn.Enough, statement string, e audit.Event) error {
 	return s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		// Nothing is asked of the one who disables: that is us, who saw a copy.
 		if err := s.holdFor(ctx, tx, citizen, keep, e.At); err != nil {
@@ -137,6 +143,9 @@ func (s *Store) endPasskey(ctx context.Context, citizen, id, keep identity.ID, s
 			if _, err := tx.exec(ctx, `UPDATE devices SET state = 'revoked', state_at = $1 WHERE id = $2 AND kind = 'authenticator'`, ms(e.At), bin(device)); err != nil {
 				return err
 			}
+		}
+		if err := s.spare(ctx, tx, citizen, enough); err != nil {
+			return err
 		}
 		if err := upheave(ctx, tx, citizen, keep, e.At); err != nil {
 			return err

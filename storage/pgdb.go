@@ -327,16 +327,9 @@ func (t *pgTx) notify(ctx context.Context, channel, payload string) error {
 	return err
 }
 
-// tx joins the transaction it is in; its failure is the failure of the whole.
+// tx joins the transaction it is in.
 func (t *pgTx) tx(ctx context.Context, fn func(context.Context, db) error) error {
-	if t.failed != nil {
-		return fmt.Errorf("%w: %w", errAborted, t.failed)
-	}
-	err := fn(ctx, t)
-	if err != nil && t.failed == nil {
-		t.failed = err
-	}
-	return err
+	return join(ctx, t, &t.failed, fn)
 }
 
 // pgEach feeds rows to scan and reports whether it has fed any.

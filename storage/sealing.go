@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"ecardid/audit"
 	"ecardid/internal/seal"
 )
 
@@ -17,6 +18,10 @@ var ErrLockedAway = errors.New("storage: the data keys are not unlocked")
 // key yet, at the first start or after an upgrade, get one. Of two replicas that
 // start at once one makes them and the other reads what it made. Call it again
 // after a rotation: the new set replaces the old one at once.
+//
+// The very first keys come with the sealed head of an audit trail without entries.
+// From then on there is always a head, so that a trail that was wiped out is not
+// taken for one that has not begun.
 func (s *Store) Unlock(ctx context.Context, provider seal.KeyProvider, now time.Time) error {
 	rows, err := s.DataKeys(ctx)
 	if err != nil {
@@ -28,12 +33,22 @@ func (s *Store) Unlock(ctx context.Context, provider seal.KeyProvider, now time.
 			return fmt.Errorf("making data keys: %w", err)
 		}
 		err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
+			first := len(rows) == 0
 			for _, k := range fresh {
-				if err := putDataKey(ctx, tx, k); err != nil {
+				made, err := putDataKey(ctx, tx, k)
+				if err != nil {
 					return err
 				}
+				first = first && made // else another replica was quicker
 			}
-			return nil
+			if !first {
+				return nil
+			}
+			keys, err := seal.Open(provider, fresh)
+			if err != nil {
+				return err
+			}
+			return writeHead(ctx, tx, audit.Head{}, auditMAC(keys))
 		})
 		if err != nil {
 			return fmt.Errorf("storing data keys: %w", err)
@@ -85,11 +100,11 @@ func (s *Store) ReplaceDataKeys(ctx context.Context, keys []seal.WrappedKey) err
 	return nil
 }
 
-func putDataKey(ctx context.Context, d db, k seal.WrappedKey) error {
-	_, err := d.exec(ctx, `INSERT INTO data_keys (id, purpose, version, state, wrapped, seals, created_at)
+// putDataKey reports whether the key is there because of it.
+func putDataKey(ctx context.Context, d db, k seal.WrappedKey) (bool, error) {
+	return changed(ctx, d, `INSERT INTO data_keys (id, purpose, version, state, wrapped, seals, created_at)
  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
 		int64(k.ID), string(k.Purpose), k.Version, string(k.State), k.Wrapped, int64(k.Seals), ms(k.Created))
-	return err
 }
 
 // sealed encrypts a field for its place; nil stays NULL.

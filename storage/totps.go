@@ -61,13 +61,16 @@ func (s *Store) PendingTOTP(ctx context.Context, citizen, id identity.ID, since 
 }
 
 // ConfirmTOTP implements authn.TOTPs.
-func (s *Store) ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step int64, e audit.Event) error {
-	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := s.act(ctx, tx, citizen, e.Login, e.At); err != nil {
+func (s *Store) ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step int64, keep identity.ID, f *authn.Flow, e audit.Event) error {
+	var epoch int64
+	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		epoch = 0
+		if err := s.actIn(ctx, tx, citizen, e.Login, f, e.At); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, `DELETE FROM totps WHERE citizen_id = $1 AND confirmed_at IS NOT NULL
- AND EXISTS (SELECT 1 FROM totps p WHERE p.id = $2 AND p.citizen_id = $1 AND p.confirmed_at IS NULL)`, bin(citizen), bin(id)); err != nil {
+		replaced, err := changed(ctx, tx, `DELETE FROM totps WHERE citizen_id = $1 AND confirmed_at IS NOT NULL
+ AND EXISTS (SELECT 1 FROM totps p WHERE p.id = $2 AND p.citizen_id = $1 AND p.confirmed_at IS NULL)`, bin(citizen), bin(id))
+		if err != nil {
 			return err
 		}
 		ok, err := changed(ctx, tx, `UPDATE totps SET confirmed_at = $1, last_step = $2 WHERE id = $3 AND citizen_id = $4 AND confirmed_at IS NULL`,
@@ -78,8 +81,21 @@ func (s *Store) ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step i
 		if !ok {
 			return whyNot(ctx, tx, `SELECT 1 FROM totps WHERE id = $1 AND citizen_id = $2`, bin(id), bin(citizen))
 		}
+		switch {
+		case f != nil && (replaced || f.State.Recovered):
+			epoch, err = upheaveIn(ctx, tx, f, e.At)
+		case replaced:
+			err = upheave(ctx, tx, citizen, keep, e.At)
+		}
+		if err != nil {
+			return err
+		}
 		return record(ctx, tx, e)
-	}), "confirming a factor")
+	})
+	if err == nil && epoch != 0 {
+		f.Epoch = epoch
+	}
+	return wrap(err, "confirming a factor")
 }
 
 // SpendStep implements authn.TOTPs.
@@ -93,7 +109,7 @@ func (s *Store) SpendStep(ctx context.Context, citizen, id identity.ID, step int
 }
 
 // RemoveTOTP implements authn.TOTPs.
-func (s *Store) RemoveTOTP(ctx context.Context, citizen, keep identity.ID, e audit.Event) error {
+func (s *Store) RemoveTOTP(ctx context.Context, citizen, keep identity.ID, enough authn.Enough, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if err := s.holdFor(ctx, tx, citizen, keep, e.At); err != nil {
 			return err
@@ -104,6 +120,9 @@ func (s *Store) RemoveTOTP(ctx context.Context, citizen, keep identity.ID, e aud
 		}
 		if !ok {
 			return identity.ErrNotFound
+		}
+		if err := s.spare(ctx, tx, citizen, enough); err != nil {
+			return err
 		}
 		if err := upheave(ctx, tx, citizen, keep, e.At); err != nil {
 			return err

@@ -23,17 +23,23 @@ const (
 )
 
 // headPrefix begins the name of the one versions row that holds the sealed head:
-// its version is the number of the last entry, the rest of its name the seal.
+// its version is the number of the last entry, the rest of its name the seal. It is
+// there from the first Unlock on, over no entry at all.
 const headPrefix = "audit-head:"
 
 // A TrailError says which entry of the trail is wrong; its cause is one of the
 // errors of package audit.
 type TrailError struct {
-	Number int64 // in the chain
+	Number int64 // in the chain; 0 when not one is left
 	Cause  error
 }
 
-func (e *TrailError) Error() string { return fmt.Sprintf("audit entry %d: %v", e.Number, e.Cause) }
+func (e *TrailError) Error() string {
+	if e.Number == 0 {
+		return fmt.Sprintf("audit trail: %v", e.Cause)
+	}
+	return fmt.Sprintf("audit entry %d: %v", e.Number, e.Cause)
+}
 
 // Unwrap returns the cause.
 func (e *TrailError) Unwrap() error { return e.Cause }
@@ -51,18 +57,34 @@ func (s *Store) auditKeys() (audit.MAC, audit.Check, error) {
 	if keys == nil {
 		return nil, nil, ErrLockedAway
 	}
-	mac := func(m []byte) ([]byte, error) { return keys.MAC(seal.Audit, m) }
 	check := func(tag, m []byte) bool {
 		ok, _ := keys.VerifyMAC(seal.Audit, tag, m)
 		return ok
 	}
-	return mac, check, nil
+	return auditMAC(keys), check, nil
 }
 
-// readHead returns the sealed head and its seal; the zero Head before the first
-// entry was chained. Number and digest come from the last entry: the seal decides
-// whether that is where the chain was left.
-func readHead(ctx context.Context, d db) (head audit.Head, tag []byte, err error) {
+func auditMAC(keys *seal.Keys) audit.MAC {
+	return func(m []byte) ([]byte, error) { return keys.MAC(seal.Audit, m) }
+}
+
+// writeHead seals where the chain ends, in place of where it ended before.
+func writeHead(ctx context.Context, d db, head audit.Head, mac audit.MAC) error {
+	tag, err := head.Seal(mac)
+	if err != nil {
+		return err
+	}
+	if _, err := d.exec(ctx, `DELETE FROM versions WHERE name >= $1 AND name < $2`, headPrefix, headPrefix+"~"); err != nil {
+		return err
+	}
+	_, err = d.exec(ctx, `INSERT INTO versions (name, version) VALUES ($1, $2)`, headPrefix+hex.EncodeToString(tag), head.Number)
+	return err
+}
+
+// readHead returns the sealed head; the zero Head before the first entry was
+// chained. Number and digest come from the last entry: the seal decides whether that
+// is where the chain was left.
+func readHead(ctx context.Context, d db, check audit.Check) (audit.Head, error) {
 	type sealed struct {
 		name   string
 		number int64
@@ -73,32 +95,32 @@ func readHead(ctx context.Context, d db) (head audit.Head, tag []byte, err error
 		return one, err
 	}, `SELECT name, version FROM versions WHERE name >= $1 AND name < $2`, headPrefix, headPrefix+"~")
 	if err != nil {
-		return audit.Head{}, nil, err
+		return audit.Head{}, err
 	}
-	var number int64
+	var number int64 // of the last entry; 0 without one
 	var hash []byte
 	err = d.queryRow(ctx, `SELECT link, hash FROM audit WHERE link IS NOT NULL ORDER BY link DESC LIMIT 1`).Scan(&number, &hash)
 	switch {
-	case errors.Is(err, errNoRows) && len(rows) == 0:
-		return audit.Head{}, nil, nil
-	case errors.Is(err, errNoRows):
-		return audit.Head{}, nil, &TrailError{rows[0].number, audit.ErrTruncated}
-	case err != nil:
-		return audit.Head{}, nil, err
+	case err != nil && !errors.Is(err, errNoRows):
+		return audit.Head{}, err
 	case len(rows) != 1:
-		return audit.Head{}, nil, &TrailError{number, audit.ErrHead}
+		return audit.Head{}, &TrailError{number, audit.ErrHead}
 	case number < rows[0].number:
-		return audit.Head{}, nil, &TrailError{rows[0].number, audit.ErrTruncated}
+		return audit.Head{}, &TrailError{rows[0].number, audit.ErrTruncated}
 	case number > rows[0].number:
-		return audit.Head{}, nil, &TrailError{number, audit.ErrHead}
+		return audit.Head{}, &TrailError{number, audit.ErrHead}
 	}
-	if head, err = audit.Stored(number, hash); err != nil {
-		return audit.Head{}, nil, &TrailError{number, err}
+	var head audit.Head
+	if number > 0 {
+		if head, err = audit.Stored(number, hash); err != nil {
+			return audit.Head{}, &TrailError{number, err}
+		}
 	}
-	if tag, err = hex.DecodeString(strings.TrimPrefix(rows[0].name, headPrefix)); err != nil {
-		return audit.Head{}, nil, &TrailError{number, audit.ErrHead}
+	tag, err := hex.DecodeString(strings.TrimPrefix(rows[0].name, headPrefix))
+	if err != nil || !head.Sealed(tag, check) {
+		return audit.Head{}, &TrailError{number, audit.ErrHead}
 	}
-	return head, tag, nil
+	return head, nil
 }
 
 // ChainAudit links the entries written since the last time, in the order of seq,
@@ -133,12 +155,9 @@ func (s *Store) chainSome(ctx context.Context) (n int, err error) {
 				return err
 			}
 		}
-		head, tag, err := readHead(ctx, tx)
+		head, err := readHead(ctx, tx, check)
 		if err != nil {
 			return err
-		}
-		if head.Number > 0 && !head.Sealed(tag, check) {
-			return &TrailError{head.Number, audit.ErrHead}
 		}
 		entries, err := list(ctx, tx, func(r row) (audit.Entry, error) { return scanEntry(r) },
 			fmt.Sprintf(`SELECT %s FROM audit WHERE link IS NULL ORDER BY seq LIMIT %d`, entryColumns, chainBatch))
@@ -155,15 +174,8 @@ func (s *Store) chainSome(ctx context.Context) (n int, err error) {
 			}
 			head = next
 		}
-		if tag, err = head.Seal(mac); err != nil {
-			return err
-		}
-		if _, err := tx.exec(ctx, `DELETE FROM versions WHERE name >= $1 AND name < $2`, headPrefix, headPrefix+"~"); err != nil {
-			return err
-		}
 		n = len(entries)
-		_, err = tx.exec(ctx, `INSERT INTO versions (name, version) VALUES ($1, $2)`, headPrefix+hex.EncodeToString(tag), head.Number)
-		return err
+		return writeHead(ctx, tx, head, mac)
 	})
 	if err != nil {
 		return 0, err
@@ -194,11 +206,8 @@ func (s *Store) VerifyAudit(ctx context.Context, expect audit.Head) (TrailReport
 				return err
 			}
 		}
-		head, tag, err := readHead(ctx, tx)
-		if err == nil && head.Number > 0 && !head.Sealed(tag, check) {
-			err = &TrailError{head.Number, audit.ErrHead}
-		}
-		sealed = head
+		var err error
+		sealed, err = readHead(ctx, tx, check)
 		return err
 	})
 	// A wrong end is the last thing to report: what is wrong before it says more.

@@ -210,7 +210,7 @@ func (h *Handler) current(r *http.Request) (*identity.Login, error) {
 
 func (h *Handler) weigh(req *request, login *identity.Login, now time.Time) standing {
 	subject := ""
-	if login != nil && req.wanted != "" {
+	if login != nil && req.wanted != nil {
 		subject = h.Issuer.Subjects.Subject(req.client.Client, login.Citizen)
 	}
 	return weigh(login, req.need, subject, req.wanted, now)
@@ -252,6 +252,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, l
 		Challenge:  req.challenge,
 		Consent:    consent,
 		FirstParty: req.client.FirstParty && !req.asks(),
+		Terms:      h.Catalogue.Terms(req.scope),
 	}
 	if req.stored != nil {
 		n.Interaction = req.stored.Handle

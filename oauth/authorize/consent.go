@@ -64,9 +64,10 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req *request, logi
 	if h.Lives.Consent > 0 {
 		view.Until = now.Add(h.Lives.Consent)
 	}
-	for _, name := range req.scope {
+	terms := h.Catalogue.Terms(req.scope)
+	for i, name := range req.scope {
 		scope := h.Catalogue.View(name)
-		scope.New = !slices.ContainsFunc(given, func(c oauth.Consent) bool { return c.Scope == name })
+		scope.New = !slices.ContainsFunc(given, func(c oauth.Consent) bool { return c.Scope == name && c.Terms == terms[i] })
 		view.Scopes = append(view.Scopes, scope)
 	}
 	respond.NoStore(w.Header())

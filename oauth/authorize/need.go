@@ -9,11 +9,16 @@ import (
 	"ecardid/oauth/catalogue"
 )
 
-// need is what a request asks of a login, from the moment it arrived. The level
+// need is what a request that arrived at created asks of a login now. The level
 // is the highest of what the scopes demand, the client was admitted with, the
 // house asks of everybody, and the parameters ask for: of the voluntary values
-// the highest we know, of the essential ones the lowest that will do.
-func need(a asked, client *oauth.Client, scope []string, cat *catalogue.Catalogue, floor identity.Level, created time.Time) identity.Need {
+// the highest we know, of the essential ones the lowest that will do. Voluntary
+// values of which we know none change nothing.
+//
+// An age is measured when the answer is given, not when the question came: whoever
+// leaves the consent page open is asked again. A login for this very request is
+// young enough, however slow the citizen is, or max_age=0 would never end.
+func need(a asked, client *oauth.Client, scope []string, cat *catalogue.Catalogue, floor identity.Level, created, now time.Time) identity.Need {
 	n := identity.Need{Level: max(floor, cat.Level(scope), identity.LevelBasic), Hint: a.hint}
 	if least, ok := identity.ParseACR(client.MinACR); ok {
 		n.Level = max(n.Level, least)
@@ -31,7 +36,10 @@ func need(a asked, client *oauth.Client, scope []string, cat *catalogue.Catalogu
 	}
 	n.Level = max(n.Level, lowest)
 	if a.maxAge != nil {
-		n.Since = created.Add(-*a.maxAge)
+		n.Since = now.Add(-*a.maxAge)
+		if n.Since.After(created) {
+			n.Since = created
+		}
 	}
 	if a.prompt.login {
 		n.Since = created
@@ -64,13 +72,13 @@ const (
 	stranger          // somebody else than the client means
 )
 
-// weigh decides. subject is the login's sub at this client, wanted who the client
-// means, if it said so.
-func weigh(login *identity.Login, n identity.Need, subject, wanted string, now time.Time) standing {
+// weigh decides. subject is the login's sub at this client, wanted whom the client
+// means, if it said so: any of them will do.
+func weigh(login *identity.Login, n identity.Need, subject string, wanted []string, now time.Time) standing {
 	switch {
 	case login == nil:
 		return nobody
-	case wanted != "" && wanted != subject:
+	case wanted != nil && !slices.Contains(wanted, subject):
 		return stranger
 	case login.Meets(n, now):
 		return met

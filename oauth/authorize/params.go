@@ -1,10 +1,7 @@
 package authorize
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 
 	"ecardid/identity"
+	"ecardid/internal/strictjson"
 	"ecardid/oauth"
 	"ecardid/oauth/form"
 	"ecardid/oauth/respond"
@@ -26,6 +24,9 @@ const (
 	maxHint  = 256  // login_hint
 	maxAge   = 1 << 31
 	maxTags  = 16 // of ui_locales and acr_values
+
+	maxClaims = 16 << 10 // the claims parameter; oauth/form takes no longer value
+	maxDepth  = 16       // of its JSON, which has three levels (OpenID Connect Core §5.5)
 )
 
 // known are the parameters that are read; others are ignored (RFC 6749 §3.1).
@@ -46,7 +47,7 @@ type asked struct {
 	maxAge    *time.Duration
 	voluntary []string // acr values that would be welcome
 	essential []string // acr values one of which must be reached; nil for none
-	subject   string   // who must be logged in, by claims; empty for anybody
+	subjects  []string // one of whom must be logged in, by claims; nil for anybody
 	hint      string
 	locales   []string
 	challenge string
@@ -160,46 +161,44 @@ func readChallenge(values url.Values, client *oauth.Client) (string, error) {
 
 // claimRequest is one member of the claims parameter (OpenID Connect Core §5.5.1).
 type claimRequest struct {
-	Essential bool  `json:"essential"`
-	Value     any   `json:"value"`
-	Values    []any `json:"values"`
+	Essential bool     `json:"essential"`
+	Value     *string  `json:"value"`
+	Values    []string `json:"values"`
+}
+
+// names are the values asked for, value and values together.
+func (c *claimRequest) names() []string {
+	if c.Value != nil {
+		return append(c.Values, *c.Value)
+	}
+	return c.Values
 }
 
 // readClaims takes acr and sub out of the claims parameter (§5.5.1.1): the two by
-// which a client says who must be there, and how surely. Which facts userinfo
-// tells, scopes decide; a claim asked for one by one is voluntary (§5.5.1).
+// which a client says who must be there, and how surely. They mean the same in both
+// parts, for there is one login. Which facts userinfo tells, scopes decide; a claim
+// asked for one by one is voluntary (§5.5.1).
 func (a *asked) readClaims(s string) error {
 	if s == "" {
 		return nil
 	}
 	bad := invalid("The parameter claims is malformed.")
-	var doc map[string]json.RawMessage
-	dec := json.NewDecoder(bytes.NewReader([]byte(s)))
-	if err := dec.Decode(&doc); err != nil || doc == nil {
+	limits := strictjson.Limits{Bytes: maxClaims, Depth: maxDepth}
+	doc, err := limits.Object([]byte(s))
+	if err != nil {
 		return bad
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return bad
-	}
-	for _, part := range []string{"userinfo", "id_token"} {
-		raw, ok := doc[part]
+	for _, part := range []string{"id_token", "userinfo"} {
+		raw, ok := doc.Get(part)
 		if !ok {
 			continue
 		}
-		var members map[string]*claimRequest
-		if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		members, err := limits.Object(raw)
+		if err != nil {
 			return bad
 		}
-		if part == "userinfo" {
-			continue
-		}
-		if sub := members["sub"]; sub != nil && sub.Value != nil {
-			if a.subject, ok = sub.Value.(string); !ok || a.subject == "" {
-				return bad
-			}
-		}
-		if acr := members["acr"]; acr != nil {
-			if err := a.readACR(*acr); err != nil {
+		for _, m := range members {
+			if err := a.readClaim(m, limits); err != nil {
 				return err
 			}
 		}
@@ -207,22 +206,56 @@ func (a *asked) readClaims(s string) error {
 	return nil
 }
 
-func (a *asked) readACR(c claimRequest) error {
-	if c.Value != nil {
-		c.Values = append(c.Values, c.Value)
+// readClaim reads one member, and all of them strictly: what is malformed is not
+// what anybody meant (SECURITY OI1).
+func (a *asked) readClaim(m strictjson.Member, limits strictjson.Limits) error {
+	bad := invalid("The parameter claims is malformed.")
+	if string(m.Value) == "null" {
+		return nil // voluntary, in the short form of §5.5.1
 	}
-	var names []string
-	for _, v := range c.Values {
-		name, ok := v.(string)
-		if !ok {
-			return invalid("The parameter claims asks for an acr that is not a string.")
+	if _, err := limits.Object(m.Value); err != nil {
+		return bad
+	}
+	if m.Name != "sub" && m.Name != "acr" {
+		var c struct {
+			Essential bool              `json:"essential"`
+			Values    []json.RawMessage `json:"values"`
 		}
-		names = append(names, name)
+		if json.Unmarshal(m.Value, &c) != nil {
+			return bad
+		}
+		return nil
 	}
+	var c claimRequest
+	if json.Unmarshal(m.Value, &c) != nil || slices.Contains(c.names(), "") {
+		return bad
+	}
+	if m.Name == "acr" {
+		return a.readACR(c)
+	}
+	names := c.names()
+	if len(names) == 0 {
+		return nil // sub is in every ID token
+	}
+	if a.subjects != nil {
+		names = slices.DeleteFunc(names, func(s string) bool { return !slices.Contains(a.subjects, s) })
+	}
+	if len(names) == 0 {
+		return invalid("The parameter claims asks for two people at once.")
+	}
+	a.subjects = names
+	return nil
+}
+
+func (a *asked) readACR(c claimRequest) error {
+	names := c.names()
 	switch {
 	case !c.Essential:
 		a.voluntary = append(slices.Clone(a.voluntary), names...)
 	case len(names) > 0:
+		if a.essential != nil { // both parts insist
+			names = slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(a.essential, n) })
+		}
 		if !slices.ContainsFunc(names, func(n string) bool { _, ok := identity.ParseACR(n); return ok }) {
 			return respond.Unmet()
 		}

@@ -71,7 +71,7 @@ func TestNeed(t *testing.T) {
 		{"login-beats-max-age", asked{maxAge: seconds(60), prompt: prompts{login: true}}, "", []string{"openid"}, 0, identity.LevelBasic, noon},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := need(c.asked, &oauth.Client{MinACR: c.min}, c.scope, cat, c.floor, noon)
+			n := need(c.asked, &oauth.Client{MinACR: c.min}, c.scope, cat, c.floor, noon, noon)
 			if n.Level != c.want || !n.Since.Equal(c.since) {
 				t.Errorf("level %d since %v", n.Level, n.Since)
 			}
@@ -111,7 +111,7 @@ func FuzzRead(f *testing.F) {
 		v := url.Values{"claims": {claims}, "prompt": {prompt}, "max_age": {maxAge}, "acr_values": {acrValues}}
 		a, err := read(v, client)
 		if err != nil {
-			if a.prompt != (prompts{}) || a.maxAge != nil || a.essential != nil || a.subject != "" {
+			if a.prompt != (prompts{}) || a.maxAge != nil || a.essential != nil || a.subjects != nil {
 				t.Fatalf("%v failed and gave %+v", v, a)
 			}
 			return

@@ -26,8 +26,8 @@ type request struct {
 	values  url.Values
 	ar      *fosite.AuthorizeRequest // where and how to answer
 	scope   []string
-	wanted  string // sub the client means, by hint or claims
-	sent    string // redirect_uri as sent, empty when it was left out
+	wanted  []string // subs the client means, by hint or claims; nil for anybody
+	sent    string   // redirect_uri as sent, empty when it was left out
 	created time.Time
 	stored  *oauth.StoredRequest // nil on the direct path
 	handle  string               // of stored
@@ -116,15 +116,15 @@ func (h *Handler) validate(ctx context.Context, values url.Values, client framew
 	if req.scope, err = h.scopes(values, client.Client); err != nil {
 		return nil, err
 	}
-	req.wanted = req.subject
+	req.wanted = req.subjects
 	if hint := values.Get("id_token_hint"); hint != "" {
 		subject, err := h.Issuer.ReadHint(hint, client.ID)
-		if err != nil || req.subject != "" && req.subject != subject {
+		if err != nil || req.subjects != nil && !slices.Contains(req.subjects, subject) {
 			return nil, invalid("The id_token_hint is not an ID token of this client.")
 		}
-		req.wanted = subject
+		req.wanted = []string{subject}
 	}
-	req.need = need(req.asked, client.Client, req.scope, h.Catalogue, h.Floor, created)
+	req.need = need(req.asked, client.Client, req.scope, h.Catalogue, h.Floor, created, h.Clock.Now())
 	asker := client.Asker(client.Redirect)
 	req.need.Asker = &asker
 	if stored != nil {

@@ -259,6 +259,24 @@ func (c *Catalogue) NotCarried(client *oauth.Client) []string {
 	return left
 }
 
+// Beyond lists the scopes there are that are not under a client's ceiling.
+func (c *Catalogue) Beyond(client *oauth.Client) []string {
+	return slices.DeleteFunc(c.Names(), func(s string) bool { return client.Allows(s) })
+}
+
+// Terms says, for each of scopes, what a citizen agrees to with it: whom the facts
+// go to, which they are, and how sure the sign-in has to be. Another text is another
+// consent (SECURITY CN1).
+func (c *Catalogue) Terms(scopes []string) []string {
+	terms := make([]string, len(scopes))
+	for i, name := range scopes {
+		if s, ok := c.Scope(name); ok {
+			terms[i] = strings.Join(append([]string{s.ACR, s.Resource}, slices.Sorted(slices.Values(s.Claims))...), " ")
+		}
+	}
+	return terms
+}
+
 // Machine returns those of scopes that a client may have for itself.
 func (c *Catalogue) Machine(scopes []string) []string {
 	var own []string

@@ -120,3 +120,37 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A scope that stands for more is another one to agree to (CN1).
+func TestTerms(t *testing.T) {
+	terms := func(scope string) string {
+		t.Helper()
+		c, err := Parse([]byte(strings.NewReplacer("SCOPE", scope).Replace(`
+scopes:
+  - {name: openid, token: opaque, title: {zh-CN: a, en: a}, purpose: {zh-CN: a, en: a}}
+  - {name: x, SCOPE, title: {zh-CN: a, en: a}, purpose: {zh-CN: a, en: a}}
+claims:
+  name: {zh-CN: a, en: a}
+  phone: {zh-CN: a, en: a}
+`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := c.Terms([]string{"openid", "x"})
+		if len(all) != 2 {
+			t.Fatalf("%q", all)
+		}
+		return all[1]
+	}
+	base := terms("token: opaque, claims: [name]")
+	if base != terms("token: opaque, once: true, claims: [name]") || terms("token: opaque, claims: [name, phone]") != terms("token: opaque, claims: [phone, name]") {
+		t.Error("the same is another")
+	}
+	for _, more := range []string{
+		"token: opaque, claims: [name, phone]", "token: opaque, claims: [name], resource: 'urn:x'", "token: opaque, claims: [name], acr: 'urn:ecardid:acr:live'",
+	} {
+		if terms(more) == base {
+			t.Errorf("%s is the same", more)
+		}
+	}
+}

@@ -20,6 +20,13 @@ const (
 	maxJTI          = 256
 )
 
+// ofAssertion reports whether a header may be a client assertion's: RFC 7523 asks for
+// no typ, most libraries write JWT. Another type was signed for something else
+// (RFC 8725 §3.11).
+func ofAssertion(h jose.Header) bool {
+	return h.Type == "" || h.Is("JWT") || h.Is("client-authentication+jwt")
+}
+
 // assertedID is whom an assertion says it is from: enough to find the keys.
 func assertedID(assertion string) (string, error) {
 	token, err := jose.Parse(assertion)
@@ -50,9 +57,12 @@ func (a *Authenticator) assertion(ctx context.Context, client *oauth.Client, ass
 	if err != nil {
 		return fmt.Errorf("assertion: %w", err)
 	}
+	if !ofAssertion(token.Header) {
+		return errors.New("assertion: typ")
+	}
 	verified, err := token.Verify(keys, jose.Alg(client.TokenEndpointAuthAlg))
 	if err != nil {
-		return fmt.Errorf("assertion: %w", err)
+		return fmt.Errorf("assertion: %w: %w", errGuess, err)
 	}
 	claims, err := verified.Standard()
 	if err != nil {

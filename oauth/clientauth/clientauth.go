@@ -58,6 +58,11 @@ type credentials struct {
 	assertion string
 }
 
+// errGuess is what somebody without the credential can do: a wrong secret, a
+// signature that does not verify. Whoever signs with the right key and is refused,
+// for a replay or for a clock, guesses nothing and is not slowed down for it.
+var errGuess = errors.New("guessed")
+
 var errNoClient = errors.New("no such client")
 
 // Authenticate is a fosite.ClientAuthenticationStrategy. form is the body of the
@@ -88,7 +93,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 	switch cred.method {
 	case oauth.AuthBasic, oauth.AuthPost:
 		if !client.CheckSecret(a.Secrets, cred.secret, now) {
-			err = errors.New("wrong secret")
+			err = fmt.Errorf("%w: secret", errGuess)
 		}
 	case oauth.AuthPrivateKey:
 		err = a.assertion(ctx, client, cred.assertion, now)
@@ -102,8 +107,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 	case errors.As(err, &wrong):
 		return nil, err // ours, and no guess
 	}
-	a.Throttle.Failed(key, now)
-	a.note(ctx, client.ID, cred.method, now)
+	if errors.Is(err, errGuess) {
+		a.Throttle.Failed(key, now)
+		a.note(ctx, client.ID, cred.method, now)
+	}
 	return nil, refused(fmt.Errorf("client %s: %w", client.ID, err))
 }
 
@@ -129,9 +136,9 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" /
 func read(r *http.Request, form url.Values) (credentials, error) {
 	id, assertion := form.Get("client_id"), form.Get("client_assertion")
 	inBody, header := form.Get("client_secret"), r.Header.Values("Authorization")
-	asserted := assertion != "" || form.Get("client_assertion_type") != ""
+	asserted := form.Has("client_assertion") || form.Get("client_assertion_type") != ""
 	methods := len(header)
-	if inBody != "" {
+	if form.Has("client_secret") { // an empty one is one
 		methods++
 	}
 	if asserted {

@@ -39,12 +39,12 @@ func Post(w http.ResponseWriter, r *http.Request, known Known) (url.Values, erro
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return nil, problem("The character set must be UTF-8.")
 	}
-	inURL, err := Parse(r.URL.RawQuery, known)
+	_, inURL, err := parse(r.URL.RawQuery, slices.Concat(known, secrets()))
 	if err != nil {
 		return nil, err
 	}
-	for name := range inURL {
-		return nil, problem("The parameter %s belongs in the body and not in the URL.", name)
+	if len(inURL) > 0 { // also when it is empty there
+		return nil, problem("The parameter %s belongs in the body and not in the URL.", inURL[0])
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -56,22 +56,45 @@ func Post(w http.ResponseWriter, r *http.Request, known Known) (url.Values, erro
 	return Parse(string(body), known)
 }
 
+// secrets are the parameters that hold one at some endpoint. In a URL they are
+// refused at all of them, empty ones included: whoever writes the name there once
+// writes the value there the next time (SECURITY G8, TK4).
+func secrets() Known {
+	return Known{"client_secret", "client_assertion", "password", "access_token", "refresh_token", "code_verifier"}
+}
+
 // Query reads the parameters of a GET.
-func Query(r *http.Request, known Known) (url.Values, error) { return Parse(r.URL.RawQuery, known) }
+func Query(r *http.Request, known Known) (url.Values, error) {
+	values, seen, err := parse(r.URL.RawQuery, slices.Concat(known, secrets()))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range seen {
+		if slices.Contains(secrets(), name) {
+			return nil, problem("The parameter %s does not belong in a URL.", name)
+		}
+	}
+	return values, nil
+}
 
 // Parse reads a form. What failed to parse returns nothing.
 func Parse(encoded string, known Known) (url.Values, error) {
+	values, _, err := parse(encoded, known)
+	return values, err
+}
+
+// parse returns the names it knew as well, in order, those of empty values too.
+func parse(encoded string, known Known) (values url.Values, seen []string, err error) {
 	if len(encoded) > maxBody {
-		return nil, problem("The parameters are longer than 64 kB.")
+		return nil, nil, problem("The parameters are longer than 64 kB.")
 	}
-	values := url.Values{}
+	values = url.Values{}
 	if encoded == "" {
-		return values, nil
+		return values, nil, nil
 	}
 	if strings.Count(encoded, "&") >= maxParams {
-		return nil, problem("There are more than %d parameters.", maxParams)
+		return nil, nil, problem("There are more than %d parameters.", maxParams)
 	}
-	var seen []string
 	for pair := range strings.SplitSeq(encoded, "&") {
 		if pair == "" {
 			continue
@@ -79,31 +102,35 @@ func Parse(encoded string, known Known) (url.Values, error) {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
 		name, err := unescape(rawName)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		value, err := unescape(rawValue)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !slices.Contains(known, name) {
 			continue
 		}
 		// An empty one counts: two spellings of absence are still two.
 		if slices.Contains(seen, name) {
-			return nil, problem("The parameter %s is there twice.", name)
+			return nil, nil, problem("The parameter %s is there twice.", name)
 		}
 		seen = append(seen, name)
 		switch {
 		case len(value) > maxValue:
-			return nil, problem("The parameter %s is too long.", name)
+			return nil, nil, problem("The parameter %s is too long.", name)
 		case strings.ContainsRune(value, 0):
-			return nil, problem("The parameter %s has a null character.", name)
-		case value != "":
+			return nil, nil, problem("The parameter %s has a null character.", name)
+		case value != "", slices.Contains(credentials(), name):
 			values.Set(name, value)
 		}
 	}
-	return values, nil
+	return values, seen, nil
 }
+
+// credentials stay as they came when they are empty: a second method of client
+// authentication is one also with nothing in it (SECURITY CA1).
+func credentials() Known { return Known{"client_secret", "client_assertion"} }
 
 func unescape(s string) (string, error) {
 	// A semicolon separates parameters for some readers and not for others.

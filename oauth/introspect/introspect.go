@@ -131,7 +131,11 @@ func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer
 		return Answer{}, err
 	}
 	var g oauth.Grant
-	if !claims.Grant.IsZero() {
+	if claims.Grant.IsZero() {
+		if claims.ClientEpoch != client.Epoch {
+			return Answer{}, identity.ErrNotFound // suspended since, and let in again
+		}
+	} else {
 		if g, err = h.Tokens.LiveGrant(ctx, claims.Grant, now); err != nil {
 			return Answer{}, err
 		}
@@ -172,7 +176,10 @@ func (a *Answer) bind(b oauth.Binding) {
 
 // part cuts the answer down to what is meant for one of resources, or to nothing.
 func (h *Handler) part(a Answer, resources []string) Answer {
-	audience := slices.DeleteFunc(a.Audience.Values(), func(aud string) bool { return !slices.Contains(resources, aud) })
+	audience := slices.DeleteFunc(a.Audience.Values(), func(aud string) bool {
+		// A resource none of whose scopes is left is no audience any more.
+		return !slices.Contains(resources, aud) || len(h.Catalogue.For(strings.Fields(a.Scope), []string{aud})) == 0
+	})
 	scope := h.Catalogue.For(strings.Fields(a.Scope), audience)
 	if len(scope) == 0 {
 		return Answer{}

@@ -59,6 +59,32 @@ func TestHandles(t *testing.T) {
 	}
 }
 
+// A family is known by any of its tokens, and by nothing else.
+func TestFamilies(t *testing.T) {
+	h := handles(t, 1)
+	first := h.New(Refresh).Reveal()
+	family := h.Family(first)
+	token := first
+	for range 3 {
+		next := h.Next(token).Reveal()
+		if _, ok := h.Hash(Refresh, next); !ok || next == token || !bytes.Equal(h.Family(next), family) {
+			t.Fatalf("%q is not the next of %q", next, token)
+		}
+		if half := len(Refresh) + partText; len(next) != len(token) || next[half:] == token[half:] {
+			t.Fatalf("%q has nothing of its own", next)
+		}
+		token = next
+	}
+	if len(family) != sha256.Size || bytes.Equal(h.Family(h.New(Refresh).Reveal()), family) {
+		t.Error("two families are one")
+	}
+	for _, not := range []string{"", "ecr_", h.New(Code).Reveal(), token[:len(token)-1], handles(t, 2).Next(token).Reveal()} {
+		if h.Family(not) != nil {
+			t.Errorf("%q has a family", not)
+		}
+	}
+}
+
 func flip(b byte) string {
 	if b == 'A' {
 		return "B"

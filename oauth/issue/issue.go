@@ -38,7 +38,10 @@ type AccessClaims struct {
 	ACR      string           `json:"acr,omitempty"`
 	AMR      []string         `json:"amr,omitempty"`
 	// Grant is what the token hangs on; absent when a client has it for itself.
-	Grant        identity.ID    `json:"gid,omitzero"`
+	Grant identity.ID `json:"gid,omitzero"`
+	// ClientEpoch stands in for the grant in a client's own token: a suspension
+	// raises the client's, and this one is dead.
+	ClientEpoch  int64          `json:"cep,omitempty"`
 	Confirmation *oauth.Binding `json:"cnf,omitempty"` // RFC 7800 §3.1
 }
 
@@ -50,6 +53,17 @@ type IDClaims struct {
 	ACR      string           `json:"acr,omitempty"`
 	AMR      []string         `json:"amr,omitempty"`
 	AtHash   string           `json:"at_hash,omitempty"`
+}
+
+// Ready reports whether the client's tokens could be signed at this moment. It is
+// asked before a code or a refresh token is spent on them.
+func (i *Issuer) Ready(c *oauth.Client) error {
+	for _, alg := range []string{c.AccessTokenSignedAlg, c.IDTokenSignedAlg} {
+		if _, err := i.Keys.Signer(jose.Alg(alg)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errAudience = errors.New("issue: an access token without audience")
@@ -72,7 +86,9 @@ func (i *Issuer) Access(c *oauth.Client, g oauth.Grant, scope, audience []string
 		ClientID: c.ID,
 		Scope:    strings.Join(scope, " "),
 	}
-	if !g.ID.IsZero() {
+	if g.ID.IsZero() {
+		claims.ClientEpoch = c.Epoch
+	} else {
 		claims.Subject = i.Subjects.Subject(c, g.Citizen)
 		claims.AuthTime, claims.ACR, claims.AMR = jose.Date(g.AuthTime), g.ACR, g.AMR
 		claims.Grant = g.ID

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +21,12 @@ import (
 // another replica. NextFor and RetireFor have to be longer.
 const Every = 30 * time.Second
 
-// DefaultPolicy signs with ES256 and SM2 and rotates every 90 days. Relying
-// parties may keep a key set for discovery's max-age; an hour is well beyond. RSA
-// keys are made where a client was admitted with one.
+// DefaultPolicy signs with whatever a client may be admitted with (DESIGN D4, OpenID
+// Connect Discovery §3) and rotates every 90 days. Relying parties may keep a key
+// set for discovery's max-age; an hour is well beyond.
 func DefaultPolicy(algs ...jose.Alg) jose.Policy {
 	if len(algs) == 0 {
-		algs = []jose.Alg{jose.ES256, jose.SM2}
+		algs = []jose.Alg{jose.ES256, jose.RS256, jose.PS256, jose.SM2}
 	}
 	return jose.Policy{Algs: algs, NextFor: time.Hour, ActiveFor: 90 * 24 * time.Hour, RetireFor: 25 * time.Hour}
 }
@@ -51,8 +52,8 @@ func (k *Keyring) Ring() *jose.Ring {
 	return empty
 }
 
-// Signer returns the key that signs with alg now. An algorithm that was enabled
-// a moment ago has none until its key was published long enough.
+// Signer returns the key that signs with alg now. There may be none in the first
+// seconds of a house: see Renew.
 func (k *Keyring) Signer(alg jose.Alg) (jose.Key, error) {
 	r := k.ring.Load()
 	if r == nil {
@@ -80,21 +81,32 @@ func (k *Keyring) Load(ctx context.Context) error {
 }
 
 // Rotate does what is due, if anything is, and loads the result. It is called at
-// start, which also makes the very first keys, and then by Run.
+// start, which also makes the very first keys. RSA keys it leaves to Renew: nobody
+// should wait for the half second that one takes to find.
 func (k *Keyring) Rotate(ctx context.Context) error {
-	return k.change(ctx, k.Policy)
+	return k.change(ctx, k.Policy, false)
 }
 
-// RotateNow replaces every active key whose successor was published long enough,
-// and publishes a successor where there is none. It is for operators who think a
-// key was seen by somebody.
+// Renew is Rotate with RSA keys. Run calls it, and whoever admits a client with an
+// algorithm that has no key yet.
+func (k *Keyring) Renew(ctx context.Context) error {
+	return k.change(ctx, k.Policy, true)
+}
+
+// slow reports whether a key for alg takes long to make.
+func slow(alg jose.Alg) bool { return alg == jose.RS256 || alg == jose.PS256 }
+
+// RotateNow publishes a successor for every active key that has none. Whoever calls
+// Rotate next, once it was published long enough, lets it sign: one call is enough,
+// and another meanwhile changes nothing. It is for operators who think a key was
+// seen by somebody.
 func (k *Keyring) RotateNow(ctx context.Context) error {
 	hurried := k.Policy
 	hurried.ActiveFor = hurried.NextFor + 1
-	return k.change(ctx, hurried)
+	return k.change(ctx, hurried, true)
 }
 
-func (k *Keyring) change(ctx context.Context, policy jose.Policy) error {
+func (k *Keyring) change(ctx context.Context, policy jose.Policy, patient bool) error {
 	stored, err := k.Store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("reading signing keys: %w", err)
@@ -104,7 +116,16 @@ func (k *Keyring) change(ctx context.Context, policy jose.Policy) error {
 	if err != nil {
 		return err
 	}
-	if len(due) > 0 {
+	// Keys that take long are made here and not under storage's lock.
+	made := map[jose.Alg]oauth.StoredKey{}
+	for _, c := range due {
+		if patient && c.KeyID == "" && slow(c.Alg) {
+			if made[c.Alg], err = generate(c.Alg); err != nil {
+				return err
+			}
+		}
+	}
+	if len(ready(due, made)) > 0 {
 		event := audit.Event{Kind: audit.KeyRotated, At: now, Actor: audit.BySystem}
 		// The plan is made again inside, from the keys as they are under the lock.
 		err := k.Store.ChangeKeys(ctx, func(keys []oauth.StoredKey) ([]oauth.StoredKey, error) {
@@ -112,7 +133,7 @@ func (k *Keyring) change(ctx context.Context, policy jose.Policy) error {
 			if err != nil {
 				return nil, err
 			}
-			return Apply(keys, changes, now)
+			return apply(keys, ready(changes, made), made, now)
 		}, event)
 		if err != nil {
 			return fmt.Errorf("rotating signing keys: %w", err)
@@ -126,20 +147,32 @@ func (k *Keyring) Run(ctx context.Context) {
 	ticker := time.NewTicker(Every)
 	defer ticker.Stop()
 	for {
+		if err := k.Renew(ctx); err != nil && ctx.Err() == nil {
+			k.Log.ErrorContext(ctx, "signing keys not renewed", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := k.Rotate(ctx); err != nil && ctx.Err() == nil {
-			k.Log.ErrorContext(ctx, "signing keys not renewed", "error", err)
-		}
 	}
 }
 
-// Apply carries out changes on keys and returns the keys as they are to be, new
+// ready leaves out the keys that would have to be made and are not there.
+func ready(changes []jose.Change, made map[jose.Alg]oauth.StoredKey) []jose.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c jose.Change) bool {
+		_, there := made[c.Alg]
+		return c.KeyID == "" && slow(c.Alg) && !there
+	})
+}
+
+// apply carries out changes on keys and returns the keys as they are to be, new
 // ones included and gone ones left out.
-func Apply(keys []oauth.StoredKey, changes []jose.Change, now time.Time) ([]oauth.StoredKey, error) {
+//
+// The first key of an algorithm signs at once. That it is in no cached key set yet
+// hurts nobody: a client is admitted with an algorithm only when there is a key that
+// signs with it, so nobody has asked for its signatures before.
+func apply(keys []oauth.StoredKey, changes []jose.Change, made map[jose.Alg]oauth.StoredKey, now time.Time) ([]oauth.StoredKey, error) {
 	state := make(map[string]jose.State, len(keys))
 	for _, c := range changes {
 		if c.KeyID != "" {
@@ -168,9 +201,19 @@ func Apply(keys []oauth.StoredKey, changes []jose.Change, now time.Time) ([]oaut
 		if c.KeyID != "" {
 			continue
 		}
-		key, err := generate(c.Alg, c.To, now)
-		if err != nil {
-			return nil, err
+		key, there := made[c.Alg]
+		if !there {
+			var err error
+			if key, err = generate(c.Alg); err != nil {
+				return nil, err
+			}
+		}
+		key.State, key.Created = string(c.To), now
+		if !slices.ContainsFunc(keys, func(k oauth.StoredKey) bool { return k.Alg == key.Alg }) {
+			key.State = string(jose.Active)
+		}
+		if key.State == string(jose.Active) {
+			key.Activated = now
 		}
 		after = append(after, key)
 	}
@@ -179,7 +222,7 @@ func Apply(keys []oauth.StoredKey, changes []jose.Change, now time.Time) ([]oaut
 
 // generate makes a key under a random name: a thumbprint would be two for one
 // SM2 key, as curve names differ between readers.
-func generate(alg jose.Alg, state jose.State, now time.Time) (oauth.StoredKey, error) {
+func generate(alg jose.Alg) (oauth.StoredKey, error) {
 	id := identity.NewID()
 	key, err := jose.Generate(alg, hex.EncodeToString(id[:8]))
 	if err != nil {
@@ -189,11 +232,7 @@ func generate(alg jose.Alg, state jose.State, now time.Time) (oauth.StoredKey, e
 	if err != nil {
 		return oauth.StoredKey{}, fmt.Errorf("encoding a signing key: %w", err)
 	}
-	stored := oauth.StoredKey{KID: key.KeyID(), Alg: string(alg), State: string(state), Private: private, Created: now}
-	if state == jose.Active {
-		stored.Activated = now
-	}
-	return stored, nil
+	return oauth.StoredKey{KID: key.KeyID(), Alg: string(alg), Private: private}, nil
 }
 
 func infos(keys []oauth.StoredKey) []jose.KeyInfo {

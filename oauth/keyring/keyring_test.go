@@ -112,22 +112,71 @@ func TestKeyringKeepsItsRing(t *testing.T) {
 	}
 }
 
+// One RotateNow is enough: the replicas' own turns do the rest.
 func TestRotateNow(t *testing.T) {
 	clk, m := clock.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), &memory{}
 	k := newKeyring(m, clk)
-	var kids []string
-	for range 3 {
-		if err := k.RotateNow(t.Context()); err != nil {
+	signer := func() string {
+		t.Helper()
+		if err := k.Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		key, err := k.Signer(jose.ES256)
 		if err != nil {
 			t.Fatal(err)
 		}
-		kids = append(kids, key.KeyID())
-		clk.Advance(k.Policy.NextFor + time.Second)
+		return key.KeyID()
 	}
-	if kids[0] == kids[2] {
-		t.Errorf("signs with %v", kids)
+	first := signer()
+	clk.Advance(24 * time.Hour)
+	for range 3 { // an operator in a hurry
+		if err := newKeyring(m, clk).RotateNow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.keys) != 2 || signer() != first {
+			t.Fatalf("%d keys, signing with %s", len(m.keys), signer())
+		}
+		clk.Advance(k.Policy.NextFor/3 - time.Second)
+	}
+	clk.Advance(3 * time.Second)
+	second := signer()
+	if second == first {
+		t.Error("the successor does not sign")
+	}
+	if _, ok := k.Ring().Find(first); !ok {
+		t.Error("what the first key signed cannot be verified")
+	}
+	// And that was it: the next rotation is ordinary.
+	clk.Advance(k.Policy.ActiveFor - k.Policy.NextFor - time.Second)
+	if signer() != second || len(m.keys) != 1 {
+		t.Errorf("%d keys, signing with %s", len(m.keys), signer())
+	}
+}
+
+// RSA keys are not waited for at the start, are made once, and sign at once.
+func TestSlowKeysComeLater(t *testing.T) {
+	clk, m := clock.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), &memory{}
+	k := newKeyring(m, clk)
+	k.Policy = DefaultPolicy()
+	if err := k.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for alg, want := range map[jose.Alg]bool{jose.ES256: true, jose.SM2: true, jose.RS256: false, jose.PS256: false} {
+		if _, err := k.Signer(alg); (err == nil) != want {
+			t.Errorf("%s after the start: %v", string(alg), err)
+		}
+	}
+	for range 2 {
+		if err := k.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, alg := range k.Policy.Algs {
+		if _, err := k.Signer(alg); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(m.keys) != 4 || m.changes != 2 {
+		t.Errorf("%d keys after %d changes", len(m.keys), m.changes)
 	}
 }

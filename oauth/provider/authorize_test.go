@@ -97,6 +97,16 @@ func TestAuthorizeErrors(t *testing.T) {
 		{"max-age-fraction", []string{"max_age", "1.5"}, "invalid_request"},
 		{"claims-malformed", []string{"claims", "{"}, "invalid_request"},
 		{"claims-array", []string{"claims", "[]"}, "invalid_request"},
+		{"claims-twice", []string{"claims", `{"id_token":{"acr":null,"acr":{"essential":true,"value":"urn:ecardid:acr:live"}}}`}, "invalid_request"},
+		{"claims-part-twice", []string{"claims", `{"id_token":{},"id_token":{"sub":{"value":"x"}}}`}, "invalid_request"},
+		{"claims-inside-twice", []string{"claims", `{"userinfo":{"name":{"essential":true,"essential":false}}}`}, "invalid_request"},
+		{"claims-no-object", []string{"claims", `{"id_token":{"acr":true}}`}, "invalid_request"},
+		{"claims-essential-text", []string{"claims", `{"userinfo":{"name":{"essential":"yes"}}}`}, "invalid_request"},
+		{"claims-sub-number", []string{"claims", `{"userinfo":{"sub":{"value":1}}}`}, "invalid_request"},
+		{"claims-sub-values-text", []string{"claims", `{"id_token":{"sub":{"values":"x"}}}`}, "invalid_request"},
+		{"claims-acr-number", []string{"claims", `{"userinfo":{"acr":{"values":[1]}}}`}, "invalid_request"},
+		{"claims-two-people", []string{"claims", `{"userinfo":{"sub":{"value":"a"}},"id_token":{"sub":{"value":"b"}}}`}, "invalid_request"},
+		{"userinfo-essential-acr-unknown", []string{"claims", `{"userinfo":{"acr":{"essential":true,"value":"gold"}}}`}, "unmet_authentication_requirements"},
 		{"essential-acr-unknown", []string{"claims", `{"id_token":{"acr":{"essential":true,"values":["gold"]}}}`}, "unmet_authentication_requirements"},
 		{"hint-forged", []string{"id_token_hint", "a.b.c"}, "invalid_request"},
 		{"login-hint-long", []string{"login_hint", strings.Repeat("x", 257)}, "invalid_request"},
@@ -168,6 +178,11 @@ func TestSilent(t *testing.T) {
 	want("young enough", "", "max_age", "10")
 	want("unknown acr is voluntary", "", "acr_values", "gold 1 2")
 	want("essential acr", "interaction_required", "claims", `{"id_token":{"acr":{"essential":true,"values":["urn:ecardid:acr:live"]}}}`)
+	want("essential acr in userinfo", "interaction_required", "claims", `{"userinfo":{"acr":{"essential":true,"values":["urn:ecardid:acr:live"]}}}`)
+	want("sub by claims of userinfo", "login_required", "claims", `{"userinfo":{"sub":{"value":"somebody"}}}`)
+	want("one of some subs", "login_required", "claims", `{"id_token":{"sub":{"values":["somebody","another"]}}}`)
+	me := h.subjects.Subject(&oauth.Client{ID: rp, RedirectURIs: []string{callback}, SubjectType: oauth.SubjectPairwise}, h.citizens[0])
+	want("one of some subs, and it is", "", "claims", `{"id_token":{"sub":{"values":["somebody","`+me+`"]}}}`)
 	want("sub by claims", "login_required", "claims", `{"id_token":{"sub":{"value":"somebody"}}}`)
 
 	// Consent that was withdrawn is asked for again, and its grants are dead.
@@ -206,6 +221,36 @@ func TestPromptLogin(t *testing.T) {
 				t.Errorf("answered %v", got)
 			}
 		})
+	}
+}
+
+// An age is measured when the answer is given (OI1): a consent page left open does
+// not make a login younger.
+func TestMaxAgeAtTheAnswer(t *testing.T) {
+	h := newHouse(t)
+	h.rp()
+	b := h.browser()
+	b.signIn(0, password(), totp())
+	h.clock.Advance(20 * time.Second)
+	w := b.get("/authorize?" + ask("max_age", "30").Encode())
+	page := w.Header().Get("Location")
+	if !strings.HasPrefix(page, "/consent?") {
+		t.Fatalf("sent to %q", page)
+	}
+	b.get(page)
+	form := url.Values{"token": {h.pages.consent.Token}, "consent-allow": {"1"}}
+	h.clock.Advance(5 * time.Minute)
+	w = b.post(page, form)
+	if got := w.Header().Get("Location"); !strings.HasPrefix(got, "/authorize?") {
+		t.Fatalf("an old login was sent to %q", got)
+	}
+	b.get(w.Header().Get("Location"))
+	raise := h.logins.last(t)
+	b.signIn(0, password(), totp())
+	h.clock.Advance(5 * time.Minute) // and now for this very request
+	w = b.get(raise.back)
+	if got := answer(t, b.consent(w.Header().Get("Location"), "consent-allow")); got.Get("code") == "" {
+		t.Errorf("answered %v", got)
 	}
 }
 

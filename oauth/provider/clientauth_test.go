@@ -22,6 +22,10 @@ func TestTokenForm(t *testing.T) {
 		"multipart":     withType(mustRequest(http.MethodPost, "/token", body), "multipart/form-data; boundary=x"),
 		"latin1":        withType(mustRequest(http.MethodPost, "/token", body), "application/x-www-form-urlencoded; charset=iso-8859-1"),
 		"url-parameter": mustRequest(http.MethodPost, "/token?code=x", body),
+		"url-empty":     mustRequest(http.MethodPost, "/token?client_secret=", body),
+		"url-password":  mustRequest(http.MethodPost, "/token?password", body),
+		"url-code":      mustRequest(http.MethodPost, "/token?code=", body),
+		"url-access":    mustRequest(http.MethodPost, "/token?access_token=x", body),
 		"url-secret":    mustRequest(http.MethodPost, "/token?client_secret=x", body),
 		"twice":         mustRequest(http.MethodPost, "/token", body+"&code=y"),
 		"scope-twice":   mustRequest(http.MethodPost, "/token", body+"&scope=&scope="),
@@ -84,6 +88,16 @@ func TestClientAuthentication(t *testing.T) {
 		return v
 	}
 	none := func(map[string]any) {}
+	typed := func(typ string) url.Values {
+		token, err := jose.Sign(key, typ, map[string]any{"iss": "keyed", "sub": "keyed", "aud": issuer, "jti": identity.NewID().String(),
+			"exp": now.Add(time.Minute).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := assert(key, none)
+		v.Set("client_assertion", token)
+		return v
+	}
 	once := assert(key, none)
 	stranger, _ := jose.Generate(jose.ES256, "k1")
 	for _, c := range []struct {
@@ -119,6 +133,11 @@ func TestClientAuthentication(t *testing.T) {
 		{"wrong-secret", []string{as("basic", "x")}, url.Values{}, "invalid_client"},
 		{"secret-of-another", []string{as("basic", h.secretOf["in-body"])}, url.Values{}, "invalid_client"},
 		{"basic-and-body", []string{as("basic", h.secretOf["basic"])}, url.Values{"client_secret": {"x"}}, "invalid_request"},
+		{"basic-and-empty-body", []string{as("basic", h.secretOf["basic"])}, url.Values{"client_secret": {""}}, "invalid_request"},
+		{"assertion-and-empty-secret", nil, with(assert(key, none), "client_secret", ""), "invalid_request"},
+		{"assertion-as-access-token", nil, typed("at+jwt"), "invalid_client"},
+		{"assertion-of-its-own-type", nil, typed("client-authentication+jwt"), ""},
+		{"assertion-without-iat", nil, assert(key, func(c map[string]any) { delete(c, "iat") }), ""},
 		{"two-ids", []string{as("basic", h.secretOf["basic"])}, url.Values{"client_id": {"public"}}, "invalid_client"},
 		{"two-headers", []string{as("basic", "x"), as("basic", h.secretOf["basic"])}, url.Values{}, "invalid_request"},
 		{"not-the-registered-method", nil, url.Values{"client_id": {"basic"}, "client_secret": {h.secretOf["basic"]}}, "invalid_client"},
@@ -177,5 +196,47 @@ func TestGuesses(t *testing.T) {
 	h.clock.Advance(time.Minute)
 	if got := try("192.0.2.1", h.secretOf[rp]); got != http.StatusBadRequest {
 		t.Errorf("a minute later: %d", got)
+	}
+}
+
+// Who signs with the right key guesses nothing, however often it is refused (CA4).
+func TestReplaysAreNoGuesses(t *testing.T) {
+	h := newHouse(t)
+	key, err := jose.Generate(jose.ES256, "k1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk, _ := key.MarshalJSON()
+	h.client(`{"client_id":"keyed","client_name":"X","redirect_uris":["https://x.example/cb"],"scope":"openid",
+		"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + string(jwk) + `]}}`)
+	assertion := func(key jose.Key) string {
+		token, err := jose.Sign(key, "JWT", map[string]any{"iss": "keyed", "sub": "keyed", "aud": issuer, "jti": identity.NewID().String(),
+			"exp": h.clock.Now().Add(time.Minute).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	try := func(token string) int {
+		status, _ := h.call("/token", "", url.Values{"grant_type": {"authorization_code"}, "code": {"x"}, "client_assertion": {token},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}})
+		return status
+	}
+	once := assertion(key)
+	try(once)
+	for range 20 {
+		if got := try(once); got != http.StatusUnauthorized {
+			t.Fatalf("a replay: %d", got)
+		}
+	}
+	if got := try(assertion(key)); got != http.StatusBadRequest {
+		t.Errorf("the client after its replays: %d", got)
+	}
+	forger, _ := jose.Generate(jose.ES256, "k1")
+	for range 10 {
+		try(assertion(forger))
+	}
+	if got := try(assertion(forger)); got != http.StatusTooManyRequests {
+		t.Errorf("a forger: %d", got)
 	}
 }

@@ -2,5 +2,5 @@
 // ingredients it makes every handler of the protocol, and it lists the routes for
 // server to mount. Nothing is decided here.
 //
-// PAR, registration and logout will be further rows of Routes.
+// PAR, registration and logout by an application will be further rows of Routes.
 package provider

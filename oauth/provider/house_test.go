@@ -476,7 +476,7 @@ func (h *house) phone() identity.ID {
 		ID: identity.NewID(), Citizen: h.citizens[0], Kind: identity.DeviceBrowser, Name: "phone", State: identity.DeviceActive,
 		Cookie: []byte("cookie"), Expires: now.Add(24 * time.Hour), Created: now, LastUsed: now,
 	}
-	if err := h.store.TrustBrowser(h.t.Context(), d, audit.Event{Kind: audit.DeviceBound, At: now, Actor: audit.ByCitizen, Citizen: d.Citizen, Device: d.ID}); err != nil {
+	if err := h.store.TrustBrowser(h.t.Context(), d, nil, audit.Event{Kind: audit.DeviceBound, At: now, Actor: audit.ByCitizen, Citizen: d.Citizen, Device: d.ID}); err != nil {
 		h.t.Fatal(err)
 	}
 	return d.ID

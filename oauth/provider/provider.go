@@ -144,7 +144,8 @@ func New(c Config) (*Provider, error) {
 		Throttle: c.Throttle, Source: c.Source, Clock: c.Clock, Log: c.Log,
 	}
 	code := &token.Code{
-		Store: c.Store, Handles: handles, Catalogue: c.Catalogue, RefreshIdle: lives.RefreshIdle, Clock: c.Clock, Log: c.Log,
+		Store: c.Store, Handles: handles, Catalogue: c.Catalogue, Issuer: c.Issuer, RefreshIdle: lives.RefreshIdle,
+		Clock: c.Clock, Log: c.Log,
 	}
 	refresh := &token.Refresh{
 		Store: c.Store, Handles: handles, Catalogue: c.Catalogue, Issuer: c.Issuer, RefreshIdle: lives.RefreshIdle, Log: c.Log,

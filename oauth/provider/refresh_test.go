@@ -2,7 +2,9 @@ package provider_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,48 +100,112 @@ func TestRefreshOffline(t *testing.T) {
 	}
 }
 
-// A public client's token rotates, and its reuse ends the family (TK1).
-func TestRotation(t *testing.T) {
-	h := newHouse(t)
+// app is a public client whose citizen is not asked.
+func (h *house) app() {
 	h.client(`{"client_id":"app","client_name":"App","token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],
 		"redirect_uris":["https://app.example/cb"],"scope":"openid card.basic","first_party":true}`)
+}
+
+// appTokens signs in to it.
+func (h *house) appTokens() (access, refresh string) {
+	h.t.Helper()
 	b := h.browser()
 	b.signIn(0, password(), totp())
 	w := b.get("/authorize?" + ask("client_id", "app", "redirect_uri", "https://app.example/cb").Encode())
 	to, _ := url.Parse(w.Header().Get("Location"))
-	form := redeem(to.Query().Get("code"), "redirect_uri", "https://app.example/cb", "client_id", "app")
-	status, out := h.call("/token", "", form)
+	status, out := h.call("/token", "", redeem(to.Query().Get("code"), "redirect_uri", "https://app.example/cb", "client_id", "app"))
 	if status != http.StatusOK {
-		t.Fatalf("%d %v", status, out)
+		h.t.Fatalf("%d %v", status, out)
 	}
-	first := out["refresh_token"].(string)
-	_, out = h.refresh("app", first)
-	second, _ := out["refresh_token"].(string)
-	if second == "" || second == first {
-		t.Fatalf("not rotated: %v", out)
+	return out["access_token"].(string), out["refresh_token"].(string)
+}
+
+// A public client's token rotates, and the reuse of any of its tokens ends the
+// family, however soon it comes (TK1).
+func TestRotation(t *testing.T) {
+	h := newHouse(t)
+	h.app()
+	for generation := range 4 {
+		_, token := h.appTokens()
+		all := []string{token}
+		var access string
+		for range 4 {
+			// More than was granted is refused before anything is rotated.
+			if status, out := h.refresh("app", token, "scope", "openid profile"); status != 400 {
+				t.Errorf("wider: %d %v", status, out)
+			}
+			status, out := h.refresh("app", token)
+			next, _ := out["refresh_token"].(string)
+			if status != http.StatusOK || next == "" || next == token {
+				t.Fatalf("not rotated: %d %v", status, out)
+			}
+			access, token = out["access_token"].(string), next
+			all = append(all, next)
+		}
+		if status, _ := h.refresh("app", all[generation]); status != 400 {
+			t.Errorf("reuse of %d: %d", generation, status)
+		}
+		if status, _ := h.refresh("app", token); status != 400 {
+			t.Errorf("the family lives on: %d", status)
+		}
+		if w := h.userinfo(access); w.Code != http.StatusUnauthorized {
+			t.Errorf("its access token lives on: %d", w.Code)
+		}
 	}
-	h.clock.Advance(5 * time.Second)
-	if status, out = h.refresh("app", first); status != http.StatusOK {
-		t.Errorf("within the grace: %d %v", status, out)
+}
+
+// Of many that refresh at once with one token one gets something, and then nobody.
+func TestOneRefreshWins(t *testing.T) {
+	h := newHouse(t)
+	h.app()
+	_, token := h.appTokens()
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {"app"}}
+	answers := make(chan *httptest.ResponseRecorder, 20)
+	var all sync.WaitGroup
+	for range cap(answers) {
+		all.Go(func() { answers <- h.raw("/token", "", form) })
 	}
-	third, _ := out["refresh_token"].(string)
-	// More than was granted is refused before anything is rotated.
-	if status, out := h.refresh("app", third, "scope", "openid profile"); status != 400 {
-		t.Errorf("wider: %d %v", status, out)
+	all.Wait()
+	close(answers)
+	var won []map[string]any
+	for w := range answers {
+		switch {
+		case w.Code == http.StatusOK:
+			won = append(won, jsonOf(t, w))
+		case w.Code != http.StatusBadRequest:
+			t.Errorf("a loser got %d", w.Code)
+		}
 	}
-	if status, out = h.refresh("app", third); status != http.StatusOK {
-		t.Fatalf("%d %v", status, out)
+	if len(won) != 1 {
+		t.Fatalf("%d won", len(won))
 	}
-	access, fourth := out["access_token"].(string), out["refresh_token"].(string)
-	h.clock.Advance(11 * time.Second)
-	if status, _ := h.refresh("app", third); status != 400 {
-		t.Errorf("reuse: %d", status)
-	}
-	if status, _ := h.refresh("app", fourth); status != 400 {
+	if status, _ := h.refresh("app", won[0]["refresh_token"].(string)); status != 400 {
 		t.Errorf("the family lives on: %d", status)
 	}
+}
+
+// Any token of a family ends it (TK3).
+func TestAnOldRefreshTokenRevokes(t *testing.T) {
+	h := newHouse(t)
+	h.app()
+	_, first := h.appTokens()
+	token, access := first, ""
+	for range 3 {
+		_, out := h.refresh("app", token)
+		token, access = out["refresh_token"].(string), out["access_token"].(string)
+	}
+	h.rp()
+	if status, _ := h.call("/revoke", rp, url.Values{"token": {first}}); status != http.StatusOK || h.userinfo(access).Code != http.StatusOK {
+		t.Errorf("another client ended it: %d", status)
+	}
+	if status, _ := h.call("/revoke", "", url.Values{"token": {first}, "client_id": {"app"}}); status != http.StatusOK {
+		t.Errorf("%d", status)
+	}
 	if w := h.userinfo(access); w.Code != http.StatusUnauthorized {
-		t.Errorf("its access token lives on: %d", w.Code)
+		t.Errorf("userinfo: %d", w.Code)
+	}
+	if status, _ := h.refresh("app", token); status != 400 {
+		t.Errorf("refresh: %d", status)
 	}
 }
 

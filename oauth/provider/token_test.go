@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ecardid/audit"
+	"ecardid/identity"
 	"ecardid/internal/jose"
 	"ecardid/storage"
 )
@@ -28,15 +29,13 @@ func TestRedeemRefuses(t *testing.T) {
 		status       int
 		want         string
 	}{
-		{"no-verifier", rp, redeem(code, "code_verifier", "-"), 400, "invalid_grant"},
-		{"empty-verifier", rp, redeem(code, "code_verifier", ""), 400, "invalid_grant"},
-		{"wrong-verifier", rp, redeem(code, "code_verifier", strings.Repeat("x", 43)), 400, "invalid_grant"},
-		{"verifier-of-42", rp, redeem(code, "code_verifier", verifier[:42]), 400, "invalid_grant"},
-		{"verifier-of-129", rp, redeem(code, "code_verifier", strings.Repeat("x", 129)), 400, "invalid_grant"},
-		{"challenge-for-verifier", rp, redeem(code, "code_verifier", challenge(verifier)), 400, "invalid_grant"},
 		{"other-redirect", rp, redeem(code, "redirect_uri", "https://rp.example/cb"), 400, "invalid_grant"},
 		{"no-redirect", rp, redeem(code, "redirect_uri", "-"), 400, "invalid_grant"},
 		{"another-client", "other", redeem(code), 400, "invalid_grant"},
+		{"another-client-and-verifier", "other", redeem(code, "code_verifier", strings.Repeat("x", 43)), 400, "invalid_grant"},
+		{"other-redirect-and-verifier", rp, redeem(code, "redirect_uri", "https://rp.example/cb", "code_verifier", "-"), 400, "invalid_grant"},
+		{"blank-before-grant", rp, redeem(code, "grant_type", " authorization_code"), 400, "unsupported_grant_type"},
+		{"blank-after-grant", rp, redeem(code, "grant_type", "authorization_code "), 400, "unsupported_grant_type"},
 		{"altered", rp, redeem("ecc_" + strings.Repeat("A", 54)), 400, "invalid_grant"},
 		{"no-code", rp, redeem("", "code", "-"), 400, "invalid_request"},
 		{"no-grant-type", rp, redeem(code, "grant_type", "-"), 400, "invalid_request"},
@@ -73,6 +72,154 @@ func TestRedeemRefuses(t *testing.T) {
 	h.clock.Advance(time.Minute)
 	if status, got := h.call("/token", rp, redeem(late)); status != 400 || got["error"] != "invalid_grant" {
 		t.Errorf("late: %d %v", status, got)
+	}
+}
+
+// A verifier that fails at the right client ends the code (CO1).
+func TestWrongVerifierEndsTheCode(t *testing.T) {
+	h := newHouse(t)
+	h.rp()
+	b := h.browser()
+	b.signIn(0, password(), totp())
+	for name, wrong := range map[string]string{
+		"none": "-", "empty": "", "another": strings.Repeat("x", 43), "of-42": verifier[:42], "of-129": strings.Repeat("x", 129),
+		"the-challenge": challenge(verifier), "malformed": verifier[:42] + "=",
+	} {
+		code := b.code(ask())
+		if status, out := h.call("/token", rp, redeem(code, "code_verifier", wrong)); status != 400 || out["error"] != "invalid_grant" {
+			t.Errorf("%s: %d %v", name, status, out)
+		}
+		if status, out := h.call("/token", rp, redeem(code)); status != 400 || out["error"] != "invalid_grant" {
+			t.Errorf("the right one after %s: %d %v", name, status, out)
+		}
+	}
+}
+
+// What a client may not have any more it does not get for an old code either.
+func TestNarrowedClient(t *testing.T) {
+	for _, scope := range []string{"openid card.basic", "openid insurance.pay card.basic"} { // a JWT, and an opaque token
+		h := newHouse(t)
+		h.rp()
+		h.client(`{"client_id":"api","client_name":"API","grant_types":[],"resources":["urn:ecardid:resource:card","urn:ecardid:resource:insurance"]}`)
+		b := h.browser()
+		b.signIn(0, password(), totp(), identity.Proof{Factor: identity.FactorPhone, Device: h.phone()})
+		code := b.code(ask("scope", scope))
+		again := func(redirect, scope string) {
+			h.client(`{"client_id":"pension","client_name":"Pension office","redirect_uris":["` + redirect + `"],
+				"grant_types":["authorization_code","refresh_token"],"scope":"` + scope + `"}`)
+		}
+		again("https://rp.example/other", scope)
+		if status, out := h.call("/token", rp, redeem(code)); status != 400 || out["error"] != "invalid_grant" {
+			t.Errorf("a redirect URI that is gone: %d %v", status, out)
+		}
+		again(callback, "openid card.basic")
+		again(callback, "openid")
+		status, out := h.call("/token", rp, redeem(code))
+		if status != http.StatusOK || out["scope"] != "openid" {
+			t.Fatalf("%d %v", status, out)
+		}
+		if _, seen := h.call("/introspect", "api", url.Values{"token": {out["access_token"].(string)}}); seen["active"] != false {
+			t.Errorf("a resource sees %v", seen)
+		}
+	}
+}
+
+// The requests that wait for a client that has changed do not wait any more (G6).
+func TestChangedClientLosesItsRequests(t *testing.T) {
+	const same = `"client_id":"pension","client_name":"Pension office"`
+	for name, members := range map[string]string{
+		"redirect":       `"redirect_uris":["` + callback + `","https://rp.example/b"],"scope":"openid card.basic"`,
+		"scope":          `"redirect_uris":["` + callback + `"],"scope":"openid card.basic phone"`,
+		"authentication": `"redirect_uris":["` + callback + `"],"scope":"openid card.basic","token_endpoint_auth_method":"client_secret_post"`,
+		"":               `"redirect_uris":["` + callback + `"],"scope":"openid card.basic","client_uri":"https://rp.example/"`,
+	} {
+		h := newHouse(t)
+		h.client(`{` + same + `,"redirect_uris":["` + callback + `"],"scope":"openid card.basic"}`)
+		b := h.browser()
+		b.get("/authorize?" + ask().Encode())
+		h.client(`{` + same + `,` + members + `}`)
+		b.signIn(0, password(), totp())
+		if w := b.get(h.logins.last(t).back); (w.Code == http.StatusBadRequest) != (name != "") {
+			t.Errorf("%q changed: %d to %q", name, w.Code, w.Header().Get("Location"))
+		}
+	}
+}
+
+// A client's own token does not come back to life with it (G6).
+func TestClientTokenAfterSuspension(t *testing.T) {
+	h := newHouse(t)
+	const robot = `{"client_id":"robot","client_name":"Robot","grant_types":["client_credentials"],"scope":"card.status"`
+	h.client(robot + "}")
+	h.client(`{"client_id":"api","client_name":"API","grant_types":[],"resources":["urn:ecardid:resource:card"]}`)
+	token := func() string {
+		status, out := h.call("/token", "robot", url.Values{"grant_type": {"client_credentials"}})
+		if status != http.StatusOK {
+			t.Fatalf("%d %v", status, out)
+		}
+		return out["access_token"].(string)
+	}
+	active := func(token string) any {
+		_, out := h.call("/introspect", "api", url.Values{"token": {token}})
+		return out["active"]
+	}
+	for name, suspend := range map[string]func(){
+		"suspended": func() {
+			e := audit.Event{Kind: audit.ClientSuspended, At: h.clock.Now(), Actor: audit.ByOperator, Client: "robot"}
+			if err := h.store.SuspendClient(t.Context(), "robot", h.clock.Now(), e); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"applied-as-suspended": func() { h.client(robot + `,"state":"suspended"}`) },
+	} {
+		old := token()
+		if active(old) != true {
+			t.Fatal("never alive")
+		}
+		suspend()
+		h.client(robot + "}")
+		if active(old) != false || active(token()) != true {
+			t.Errorf("%s: the old token is %v, a new one %v", name, active(old), active(token()))
+		}
+	}
+}
+
+// A client is signed for with what it registered; while there is no key nothing is
+// spent on it.
+func TestSigningAlgorithms(t *testing.T) {
+	h := newHouse(t)
+	for _, alg := range []string{"RS256", "PS256", "SGD_SM3_SM2"} {
+		h.client(`{"client_id":"` + strings.ToLower(strings.ReplaceAll(alg, "_", "-")) + `","client_name":"X","redirect_uris":["` + callback + `"],"scope":"openid card.basic",
+			"first_party":true,"id_token_signed_response_alg":"` + alg + `","access_token_signed_response_alg":"` + alg + `"}`)
+	}
+	b := h.browser()
+	b.signIn(0, password(), totp())
+	early := b.code(ask("client_id", "rs256"))
+	if status, out := h.call("/token", "rs256", redeem(early)); status != http.StatusServiceUnavailable || out["error"] != "temporarily_unavailable" {
+		t.Errorf("without a key: %d %v", status, out)
+	}
+	if err := h.keys.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]string{"rs256": early, "ps256": b.code(ask("client_id", "ps256")), "sgd-sm3-sm2": b.code(ask("client_id", "sgd-sm3-sm2"))}
+	for id, code := range codes {
+		status, out := h.call("/token", id, redeem(code))
+		if status != http.StatusOK {
+			t.Fatalf("%s: %d %v", id, status, out)
+		}
+		for _, name := range []string{"id_token", "access_token"} {
+			parsed, err := jose.Parse(out[name].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			set := h.browser().get(map[bool]string{true: "/sm2-jwks", false: "/jwks"}[id == "sgd-sm3-sm2"])
+			keys, err := jose.ParseSet(set.Body.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parsed.Verify(keys, jose.Alg(strings.ReplaceAll(strings.ToUpper(id), "-", "_"))); err != nil {
+				t.Errorf("%s of %s: %v", name, id, err)
+			}
+		}
 	}
 }
 
@@ -183,11 +330,11 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// The stock traps of profile oidc: without PKCE there, a verifier out of nowhere
+// The stock traps of pkce_optional: without PKCE there, a verifier out of nowhere
 // is still refused, and one that was announced cannot be left out.
 func TestProfiles(t *testing.T) {
 	h := newHouse(t)
-	h.client(`{"client_id":"old","client_name":"Old","profile":"oidc","redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
+	h.client(`{"client_id":"old","client_name":"Old","profile":"oidc","pkce_optional":true,"redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
 	key, err := jose.Generate(jose.ES256, "k1")
 	if err != nil {
 		t.Fatal(err)
@@ -199,15 +346,20 @@ func TestProfiles(t *testing.T) {
 	plain := func() string {
 		return b.code(ask("client_id", "old", "scope", "openid", "code_challenge", "-", "code_challenge_method", "-"))
 	}
+	h.client(`{"client_id":"oidc","client_name":"OIDC","profile":"oidc","redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
+	bare := ask("client_id", "oidc", "scope", "openid", "code_challenge", "-", "code_challenge_method", "-")
+	if got := answer(t, b.get("/authorize?"+bare.Encode())); got.Get("error") != "invalid_request" {
+		t.Errorf("profile oidc alone does without PKCE: %v", got)
+	}
 	code := plain()
 	if status, _ := h.call("/token", "old", redeem(code)); status != 400 {
 		t.Errorf("a verifier without challenge: %d", status)
 	}
+	code = plain() // a verifier out of nowhere ended the first
 	if status, out := h.call("/token", "old", redeem(code, "code_verifier", "-")); status != http.StatusOK {
 		t.Errorf("%d %v", status, out)
 	}
 	code = b.code(ask("client_id", "old", "scope", "openid"))
-	h.call("/token", "old", redeem(code, "code_verifier", strings.Repeat("x", 43)))
 	if status, _ := h.call("/token", "old", redeem(code, "code_verifier", "-")); status != 400 {
 		t.Errorf("downgraded: %d", status)
 	}

@@ -75,10 +75,11 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 		}
 		return durable(h.Store.RevokeGrant(r.Context(), claims.Grant, client.ID, now, event))
 	}
-	for _, kind := range []issue.Kind{issue.Refresh, issue.Access} {
-		if hash, ok := h.Handles.Hash(kind, token); ok {
-			return durable(h.Store.RevokeToken(r.Context(), hash, client.ID, now, event))
-		}
+	if family := h.Handles.Family(token); family != nil {
+		return durable(h.Store.RevokeFamily(r.Context(), family, client.ID, now, event))
+	}
+	if hash, ok := h.Handles.Hash(issue.Access, token); ok {
+		return durable(h.Store.RevokeToken(r.Context(), hash, client.ID, now, event))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -33,6 +34,7 @@ type Code struct {
 	Store       CodeStore
 	Handles     issue.Handles
 	Catalogue   *catalogue.Catalogue
+	Issuer      string
 	RefreshIdle time.Duration
 	Clock       clock.Clock
 	Log         *slog.Logger
@@ -69,7 +71,12 @@ func (c *Code) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosite.Aut
 func (*Code) Type() string { return oauth.GrantCode }
 
 // Prove implements Grant. Everything that binds the code is compared inside the
-// statement that spends it: what does not fit spends nothing (SECURITY CO2).
+// statement that spends it: what does not fit is given nothing (SECURITY CO2), and a
+// verifier that does not fit, of the right client, ends the code (CO1).
+//
+// What was narrowed since the code was issued reaches it: scopes the client may not
+// have any more are cut off, and a redirect URI that is no longer registered buys
+// nothing.
 func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 	hash, ok := c.Handles.Hash(issue.Code, req.Form.Get("code"))
 	if !ok {
@@ -78,26 +85,31 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 		}
 		return Answer{}, badCode(errors.New("not a code of ours"))
 	}
-	verifier := req.Form.Get("code_verifier")
-	if verifier == "" && PKCE(req.Client) {
-		return Answer{}, badCode(errors.New("no code_verifier"))
+	redirect := req.Form.Get("redirect_uri")
+	if redirect != "" && !oauth.MatchRedirect(req.Client.RedirectURIs, redirect) || redirect == "" && len(req.Client.RedirectURIs) != 1 {
+		return Answer{}, badCode(errors.New("redirect_uri is not registered"))
 	}
 	challenge := ""
-	if verifier != "" {
+	if verifier := req.Form.Get("code_verifier"); verifier != "" || PKCE(req.Client) {
+		// One that is missing or malformed is compared as well, and equals none.
 		if challenge, ok = Challenge(verifier); !ok {
-			return Answer{}, badCode(errors.New("malformed code_verifier"))
+			challenge = noChallenge
 		}
 	}
+	without := c.Catalogue.Beyond(req.Client)
 	access := c.Handles.New(issue.Access)
 	redemption := oauth.Redemption{
-		Code: hash, ClientID: req.Client.ID, RedirectURI: req.Form.Get("redirect_uri"), Challenge: challenge,
+		Code: hash, ClientID: req.Client.ID, RedirectURI: redirect, Challenge: challenge,
 		JKT: req.Binding.JKT, Binding: req.Binding, Now: req.Now,
-		Access: oauth.NewAccess{Token: access.Hash(), Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding},
+		Access: oauth.NewAccess{
+			Token: access.Hash(), Without: without, Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding,
+		},
 	}
 	var refresh secret.Value
 	if req.Client.MayUse(oauth.GrantRefresh) {
 		refresh = c.Handles.New(issue.Refresh)
-		redemption.Refresh, redemption.RefreshIdle = refresh.Hash(), req.Now.Add(c.RefreshIdle)
+		redemption.Refresh, redemption.Family = refresh.Hash(), c.Handles.Family(refresh.Reveal())
+		redemption.RefreshIdle = req.Now.Add(c.RefreshIdle)
 	}
 	g, err := c.Store.Redeem(ctx, redemption)
 	switch {
@@ -109,11 +121,18 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 	case err != nil:
 		return Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
-	answer := Answer{Grant: g, Scope: g.Scope, Audience: g.Resource, Nonce: g.Nonce}
+	scope := left(c.Catalogue, g.Scope, without)
+	if len(scope) == 0 {
+		return Answer{}, badCode(errors.New("nothing of its scope is left"))
+	}
+	answer := Answer{Grant: g, Scope: scope, Audience: g.Resource, Nonce: g.Nonce}
+	if len(scope) < len(g.Scope) {
+		answer.Audience = c.Catalogue.Audience(c.Issuer, scope)
+	}
 	if g.Opaque {
 		answer.Access = access
 	}
-	if len(c.Catalogue.Carried(g.Scope)) > 0 {
+	if len(c.Catalogue.Carried(scope)) > 0 {
 		// Otherwise the stored hash is of a secret nobody was told.
 		answer.Refresh = refresh
 	}
@@ -135,9 +154,21 @@ func replayed(ctx context.Context, journal oauth.Journal, log *slog.Logger, req 
 }
 
 // PKCE reports whether the client's codes need PKCE (SECURITY CO1). The one
-// exception is a confidential client admitted with profile oidc: the certified
-// libraries of old that know only nonce (RFC 9700 §2.1.1).
-func PKCE(c *oauth.Client) bool { return c.Profile != oauth.ProfileOIDC || c.Public() }
+// exception is a confidential client of profile oidc that was admitted as such
+// (pkce_optional): a certified library of old that knows only nonce (RFC 9700
+// §2.1.1).
+func PKCE(c *oauth.Client) bool {
+	return !c.PKCEOptional || c.Profile != oauth.ProfileOIDC || c.Public()
+}
+
+// noChallenge is no challenge anybody was given: S256 has 43 characters.
+const noChallenge = "none"
+
+// left drops the scopes in without, and those taken out of the catalogue since.
+func left(cat *catalogue.Catalogue, scope, without []string) []string {
+	gone := append(cat.Unknown(scope), without...)
+	return slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return slices.Contains(gone, s) })
+}
 
 // Challenge is S256 of a verifier (RFC 7636 §4.6), if it is one (§4.1).
 func Challenge(verifier string) (string, bool) {

@@ -4,8 +4,9 @@
 // has nothing else to remember.
 //
 // What may happen once happens in one statement of storage, before anything is
-// signed. If signing then fails the citizen signs in again; the other order would
-// let a code be used twice.
+// signed, and after it was found that there is a key to sign with. If signing then
+// fails all the same the citizen signs in again; the other order would let a code be
+// used twice.
 //
 // The code grant is one type for both ends: it issues at the authorization
 // endpoint and redeems here, PKCE and OpenID Connect included, because they are

@@ -16,10 +16,6 @@ import (
 	"ecardid/oauth/issue"
 )
 
-// grace is how long the token before a rotation still works, for the answer that
-// was lost on the way (SECURITY TK1).
-const grace = 10 * time.Second
-
 // RefreshStore is what refreshing needs from storage.
 type RefreshStore interface {
 	oauth.Refreshes
@@ -28,8 +24,9 @@ type RefreshStore interface {
 
 // Refresh is the refresh token grant (RFC 6749 §6). A confidential client's token
 // stays the same: it is no use without the client's credential, and FAPI 2.0
-// forbids rotating it as a routine. A public client's rotates, and its reuse ends
-// the family (RFC 9700 §4.14.2).
+// forbids rotating it as a routine. A public client's rotates, and the reuse of any
+// of its tokens ends the family (RFC 9700 §4.14.2). There is no grace for an answer
+// that was lost: the citizen signs in again (SECURITY TK1).
 type Refresh struct {
 	Store       RefreshStore
 	Handles     issue.Handles
@@ -46,9 +43,10 @@ func (*Refresh) Type() string { return oauth.GrantRefresh }
 
 // Prove implements Grant.
 func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
-	hash, ok := f.Handles.Hash(issue.Refresh, req.Form.Get("refresh_token"))
+	token := req.Form.Get("refresh_token")
+	hash, ok := f.Handles.Hash(issue.Refresh, token)
 	if !ok {
-		if req.Form.Get("refresh_token") == "" {
+		if token == "" {
 			return Answer{}, fosite.ErrInvalidRequest.WithHint("The parameter refresh_token is missing.")
 		}
 		return Answer{}, badRefresh(errors.New("not a refresh token of ours"))
@@ -58,13 +56,13 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, err
 	}
 	without := f.Catalogue.NotCarried(req.Client)
-	if left := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return !slices.Contains(without, s) }); len(left) > 0 {
-		return Answer{}, beyond(left)
+	if more := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return !slices.Contains(without, s) }); len(more) > 0 {
+		return Answer{}, beyond(more)
 	}
 	access := f.Handles.New(issue.Access)
 	r := oauth.Refreshing{
-		Token: hash, ClientID: req.Client.ID, JKT: req.Binding.JKT,
-		RefreshIdle: req.Now.Add(f.RefreshIdle), Grace: grace, Now: req.Now,
+		Token: hash, Family: f.Handles.Family(token), ClientID: req.Client.ID, JKT: req.Binding.JKT,
+		RefreshIdle: req.Now.Add(f.RefreshIdle), Now: req.Now,
 		Access: oauth.NewAccess{
 			Token: access.Hash(), Scope: scope, Without: without,
 			Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding,
@@ -75,7 +73,7 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 	}
 	var next secret.Value
 	if rotates(req.Client, req.Binding) {
-		next = f.Handles.New(issue.Refresh)
+		next = f.Handles.Next(token)
 		r.Next = next.Hash()
 	}
 	g, err := f.Store.Refresh(ctx, r)
@@ -91,9 +89,9 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
 	if scope == nil {
-		scope = slices.DeleteFunc(slices.Clone(g.Scope), func(s string) bool { return slices.Contains(without, s) })
+		scope = g.Scope
 	}
-	if scope = f.known(scope); len(scope) == 0 {
+	if scope = left(f.Catalogue, scope, without); len(scope) == 0 {
 		return Answer{}, badRefresh(errors.New("nothing is left to refresh"))
 	}
 	answer := Answer{Grant: g, Scope: scope, Audience: f.Catalogue.Audience(f.Issuer, scope), Refresh: next}
@@ -101,12 +99,6 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 		answer.Access = access
 	}
 	return answer, nil
-}
-
-// known drops scopes that were taken out of the catalogue since.
-func (f *Refresh) known(scope []string) []string {
-	gone := f.Catalogue.Unknown(scope)
-	return slices.DeleteFunc(scope, func(s string) bool { return slices.Contains(gone, s) })
 }
 
 func rotates(c *oauth.Client, b oauth.Binding) bool { return c.Public() && b == (oauth.Binding{}) }

@@ -103,7 +103,12 @@ type handler struct {
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
 func (h *handler) CanHandleTokenEndpointRequest(_ context.Context, ar fosite.AccessRequester) bool {
-	return ar.GetGrantTypes().ExactOne(h.grant.Type())
+	return is(ar, h.grant.Type())
+}
+
+// is compares the parameter as it was sent; fosite splits it at blanks first.
+func is(ar fosite.AccessRequester, grantType string) bool {
+	return ar.GetRequestForm().Get("grant_type") == grantType
 }
 
 // CanSkipClientAuth implements fosite.TokenEndpointHandler. Nobody can.
@@ -120,6 +125,9 @@ func (h *handler) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Acce
 	}
 	if client.Profile == oauth.ProfileFAPI2 && session.Binding == (oauth.Binding{}) {
 		return fosite.ErrInvalidRequest.WithHint("Tokens of this client have to be bound to a key.")
+	}
+	if err := h.issuer.Ready(client.Client); err != nil {
+		return fosite.ErrTemporarilyUnavailable.WithWrap(err) // nothing is spent on what cannot be signed
 	}
 	answer, err := h.grant.Prove(ctx, Request{
 		Client: client.Client, Form: ar.GetRequestForm(), Binding: session.Binding, Now: h.clock.Now(),
@@ -191,7 +199,7 @@ type unsupported []string
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
 func (u unsupported) CanHandleTokenEndpointRequest(_ context.Context, ar fosite.AccessRequester) bool {
-	return !slices.ContainsFunc(u, func(t string) bool { return ar.GetGrantTypes().ExactOne(t) })
+	return !slices.ContainsFunc(u, func(t string) bool { return is(ar, t) })
 }
 
 // CanSkipClientAuth implements fosite.TokenEndpointHandler.

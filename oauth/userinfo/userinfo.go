@@ -65,11 +65,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // is refused, also beside one in the header.
 func bearer(w http.ResponseWriter, r *http.Request) (string, error) {
 	parameter := form.Known{"access_token"}
-	inURL, err := form.Query(r, parameter)
-	if err != nil {
-		return "", err
-	}
-	if inURL.Has("access_token") {
+	if _, err := form.Query(r, nil); err != nil {
 		return "", errWhere
 	}
 	if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "" {

@@ -22,7 +22,7 @@ func (w *world) bindTOTP(l session) authn.TOTPFactor {
 	w.Helper()
 	f := w.proposal()
 	w.ok(w.s.ProposeTOTP(w.Context(), f))
-	w.ok(w.s.ConfirmTOTP(w.Context(), w.citizen, f.ID, 100, w.from(audit.TOTPBound, l.ID)))
+	w.ok(w.s.ConfirmTOTP(w.Context(), w.citizen, f.ID, 100, identity.ID{}, nil, w.from(audit.TOTPBound, l.ID)))
 	return f
 }
 
@@ -30,7 +30,7 @@ func (w *world) bindTOTP(l session) authn.TOTPFactor {
 func (w *world) addPasskey(l session, bound bool) authn.Passkey {
 	w.Helper()
 	p, d := w.newPasskey(bound)
-	w.ok(w.s.AddPasskey(w.Context(), p, d, w.from(audit.PasskeyBound, l.ID)))
+	w.ok(w.s.AddPasskey(w.Context(), p, d, nil, w.from(audit.PasskeyBound, l.ID)))
 	return p
 }
 
@@ -72,9 +72,9 @@ func factorChecks() []check {
 				w.Errorf("a proposal counts: %+v, %v", a.Factors, err)
 			}
 			other := w.beside()
-			w.is("confirmed by another", w.s.ConfirmTOTP(ctx, other.citizen, second.ID, 100, other.event(audit.TOTPBound)), identity.ErrNotFound)
-			w.ok(w.s.ConfirmTOTP(ctx, w.citizen, second.ID, 100, w.from(audit.TOTPBound, l.ID)))
-			w.is("confirmed again", w.s.ConfirmTOTP(ctx, w.citizen, second.ID, 200, w.event(audit.TOTPBound)), identity.ErrSpent)
+			w.is("confirmed by another", w.s.ConfirmTOTP(ctx, other.citizen, second.ID, 100, identity.ID{}, nil, other.event(audit.TOTPBound)), identity.ErrNotFound)
+			w.ok(w.s.ConfirmTOTP(ctx, w.citizen, second.ID, 100, identity.ID{}, nil, w.from(audit.TOTPBound, l.ID)))
+			w.is("confirmed again", w.s.ConfirmTOTP(ctx, w.citizen, second.ID, 200, identity.ID{}, nil, w.event(audit.TOTPBound)), identity.ErrSpent)
 			got, err = w.s.TOTP(ctx, w.citizen)
 			w.is("confirmed", err, nil)
 			if got.ID != second.ID || got.LastStep != 100 || got.Confirmed.IsZero() {
@@ -103,10 +103,10 @@ func factorChecks() []check {
 		{"totp-removed", func(w *world) {
 			ctx := w.Context()
 			keep, other := w.signIn(identity.ID{}), w.signIn(identity.ID{})
-			w.is("none", w.s.RemoveTOTP(ctx, w.citizen, keep.ID, w.event(audit.TOTPRemoved)), identity.ErrNotFound)
+			w.is("none", w.s.RemoveTOTP(ctx, w.citizen, keep.ID, nil, w.event(audit.TOTPRemoved)), identity.ErrNotFound)
 			f := w.bindTOTP(keep)
 			fam, before := w.family(other, opaque, offline), w.epoch()
-			w.ok(w.s.RemoveTOTP(ctx, w.citizen, keep.ID, w.from(audit.TOTPRemoved, keep.ID)))
+			w.ok(w.s.RemoveTOTP(ctx, w.citizen, keep.ID, nil, w.from(audit.TOTPRemoved, keep.ID)))
 			if w.epoch() != before+1 {
 				w.Error("the epoch was not raised once")
 			}
@@ -116,7 +116,7 @@ func factorChecks() []check {
 			w.live("kept", keep, true)
 			w.live("other", other, false)
 			w.accepted("what the other gave", fam, false)
-			w.is("from a dead login", w.s.ConfirmTOTP(ctx, w.citizen, f.ID, 1, w.from(audit.TOTPBound, other.ID)), identity.ErrEnded)
+			w.is("from a dead login", w.s.ConfirmTOTP(ctx, w.citizen, f.ID, 1, identity.ID{}, nil, w.from(audit.TOTPBound, other.ID)), identity.ErrEnded)
 		}},
 		{"a-dead-login-binds-nothing", func(w *world) {
 			ctx := w.Context()
@@ -124,11 +124,11 @@ func factorChecks() []check {
 			f := w.proposal()
 			w.ok(w.s.ProposeTOTP(ctx, f))
 			w.ok(w.s.EndLogin(ctx, w.citizen, l.ID, w.event(audit.LoginEnded)))
-			w.is("a generator", w.s.ConfirmTOTP(ctx, w.citizen, f.ID, 1, w.from(audit.TOTPBound, l.ID)), identity.ErrEnded)
+			w.is("a generator", w.s.ConfirmTOTP(ctx, w.citizen, f.ID, 1, identity.ID{}, nil, w.from(audit.TOTPBound, l.ID)), identity.ErrEnded)
 			w.is("codes", w.s.ReplaceRecovery(ctx, w.citizen, [][]byte{fresh()}, w.from(audit.RecoveryRenewed, l.ID)), identity.ErrEnded)
 			p, d := w.newPasskey(true)
-			w.is("a passkey", w.s.AddPasskey(ctx, p, d, w.from(audit.PasskeyBound, l.ID)), identity.ErrEnded)
-			w.is("a browser", w.s.TrustBrowser(ctx, w.newBrowser(), w.from(audit.DeviceBound, l.ID)), identity.ErrEnded)
+			w.is("a passkey", w.s.AddPasskey(ctx, p, d, nil, w.from(audit.PasskeyBound, l.ID)), identity.ErrEnded)
+			w.is("a browser", w.s.TrustBrowser(ctx, w.newBrowser(), nil, w.from(audit.DeviceBound, l.ID)), identity.ErrEnded)
 			if a, err := w.s.Account(ctx, w.citizen); err != nil || a.Factors != (authn.Factors{}) {
 				w.Errorf("%+v, %v", a.Factors, err)
 			}
@@ -199,7 +199,7 @@ func passkeyChecks() []check {
 			other := w.beside()
 			p, d := other.newPasskey(true)
 			p.Credential.ID = synced.Credential.ID
-			w.is("a known credential", w.s.AddPasskey(ctx, p, d, other.event(audit.PasskeyBound)), identity.ErrConflict)
+			w.is("a known credential", w.s.AddPasskey(ctx, p, d, nil, other.event(audit.PasskeyBound)), identity.ErrConflict)
 			_, err = w.s.Device(ctx, other.citizen, d.ID)
 			w.is("its device", err, identity.ErrNotFound)
 			w.freeze(identity.CardTempLost)
@@ -225,7 +225,7 @@ func passkeyChecks() []check {
 			}
 			q, _ := w.newPasskey(false)
 			q.Credential.SignCount = 0
-			w.ok(w.s.AddPasskey(ctx, q, nil, w.event(audit.PasskeyBound)))
+			w.ok(w.s.AddPasskey(ctx, q, nil, nil, w.event(audit.PasskeyBound)))
 			w.is("zero", w.s.UsePasskey(ctx, q, w.now), nil)
 			w.is("zero again", w.s.UsePasskey(ctx, q, w.now), nil)
 			theirs := q
@@ -242,10 +242,10 @@ func passkeyChecks() []check {
 			proved := w.signIn(identity.ID{}, identity.Proof{Factor: identity.FactorPasskey, At: w.now, Device: bound.Device})
 			fam := w.family(proved, opaque, offline)
 			end := func(id identity.ID) error {
-				return w.s.RemovePasskey(ctx, w.citizen, id, keep.ID, w.from(audit.PasskeyRemoved, keep.ID))
+				return w.s.RemovePasskey(ctx, w.citizen, id, keep.ID, nil, w.from(audit.PasskeyRemoved, keep.ID))
 			}
 			other := w.beside()
-			w.is("by another", w.s.RemovePasskey(ctx, other.citizen, bound.ID, identity.ID{}, other.event(audit.PasskeyRemoved)), identity.ErrNotFound)
+			w.is("by another", w.s.RemovePasskey(ctx, other.citizen, bound.ID, identity.ID{}, nil, other.event(audit.PasskeyRemoved)), identity.ErrNotFound)
 			w.is("removing", end(bound.ID), nil)
 			w.is("again", end(bound.ID), identity.ErrNotFound)
 			w.live("kept", keep, true)
@@ -267,7 +267,7 @@ func passkeyChecks() []check {
 			// Disabled for good: it does not come back as a new one.
 			p, _ := w.newPasskey(false)
 			p.Credential.ID = synced.Credential.ID
-			w.is("a disabled credential", w.s.AddPasskey(ctx, p, nil, w.event(audit.PasskeyBound)), identity.ErrConflict)
+			w.is("a disabled credential", w.s.AddPasskey(ctx, p, nil, nil, w.event(audit.PasskeyBound)), identity.ErrConflict)
 		}},
 		{"renamed", func(w *world) {
 			ctx := w.Context()

@@ -1,6 +1,8 @@
 package storagetest
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -35,6 +37,7 @@ const (
 // A world is one citizen who has come in, with nothing else, and one client.
 type world struct {
 	testing.TB
+	ctx     context.Context // what every call runs under
 	s       *storage.Store
 	now     time.Time
 	citizen identity.ID
@@ -47,18 +50,26 @@ type world struct {
 // newWorld brings in a citizen and a client that no other check knows.
 func newWorld(t testing.TB, s *storage.Store) *world {
 	t.Helper()
-	w := &world{TB: t, s: s, now: start, client: "client-" + identity.NewID().String()}
+	return newWorldUnder(t.Context(), t, s)
+}
+
+func newWorldUnder(ctx context.Context, t testing.TB, s *storage.Store) *world {
+	t.Helper()
+	w := &world{TB: t, ctx: ctx, s: s, now: start, client: "client-" + identity.NewID().String()}
 	c := w.arrive()
 	w.citizen = c.ID
-	w.ok(s.Activate(t.Context(), c.ID, c.Code, password, greeting, w.event(audit.CitizenActivated)))
-	w.ok(s.ApplyClient(t.Context(), oauth.Client{ID: w.client, Name: "养老金", State: oauth.ClientLive}, w.clientEvent(audit.ClientApplied)))
+	w.ok(s.Activate(ctx, c.ID, c.Code, password, greeting, w.event(audit.CitizenActivated)))
+	w.ok(s.ApplyClient(ctx, oauth.Client{ID: w.client, Name: "养老金", State: oauth.ClientLive}, w.clientEvent(audit.ClientApplied)))
 	return w
 }
+
+// Context is what every call of a check runs under.
+func (w *world) Context() context.Context { return w.ctx }
 
 // beside is another citizen in the same world: the one who must not be touched.
 func (w *world) beside() *world {
 	w.Helper()
-	other := newWorld(w.TB, w.s)
+	other := newWorldUnder(w.ctx, w.TB, w.s)
 	other.now = w.now
 	return other
 }
@@ -244,10 +255,14 @@ func offline(n *oauth.NewCode) { n.Grant.Offline = true }
 
 // redemption is the right one for a code.
 func (w *world) redemption(n issue) oauth.Redemption {
+	refresh := fresh()
 	return oauth.Redemption{Code: n.Code, ClientID: n.Grant.ClientID, RedirectURI: n.redirect, Challenge: n.challenge, JKT: n.CodeJKT,
-		Refresh: fresh(), RefreshIdle: w.now.Add(7 * 24 * time.Hour),
+		Refresh: refresh, Family: familyOf(refresh), RefreshIdle: w.now.Add(7 * 24 * time.Hour),
 		Access: oauth.NewAccess{Token: fresh(), Expires: w.now.Add(tokenLife)}, Now: w.now}
 }
+
+// familyOf is what the tokens of a family have in common; here, their first half.
+func familyOf(token []byte) []byte { return token[:min(len(token), 16)] }
 
 // A family is a redeemed grant and its tokens.
 type family struct {
@@ -264,12 +279,12 @@ func (w *world) family(l session, change ...func(*oauth.NewCode)) family {
 }
 
 func (w *world) refreshing(token []byte) oauth.Refreshing {
-	return oauth.Refreshing{Token: token, ClientID: w.client, RefreshIdle: w.now.Add(7 * 24 * time.Hour),
+	return oauth.Refreshing{Token: token, Family: familyOf(token), ClientID: w.client, RefreshIdle: w.now.Add(7 * 24 * time.Hour),
 		Access: oauth.NewAccess{Token: fresh(), Expires: w.now.Add(tokenLife)}, Now: w.now}
 }
 
 func rotating(r oauth.Refreshing) oauth.Refreshing {
-	r.Next = fresh()
+	r.Next = append(slices.Clone(familyOf(r.Token)), fresh()[:16]...)
 	return r
 }
 
@@ -300,7 +315,12 @@ func (w *world) accepted(what string, f family, want bool) {
 func (w *world) entries(kind audit.Kind) int {
 	w.Helper()
 	n := 0
+	_, err := w.s.ChainAudit(w.Context()) // what is not in the chain is not exported
+	w.ok(err)
 	w.ok(w.s.ExportAudit(w.Context(), w.now.Add(-time.Hour), func(line []byte) error {
+		if !bytes.Contains(line, []byte(kind)) {
+			return nil
+		}
 		var e struct {
 			Kind    audit.Kind
 			Citizen identity.ID

@@ -246,14 +246,12 @@ CREATE TABLE grants (
     code_challenge    text    NOT NULL,
     code_jkt          text,
     refresh           bytea   UNIQUE,
-    refresh_before    bytea,
-    refresh_at        bigint,
+    refresh_family    bytea   UNIQUE, -- of all refresh tokens there have been
     refresh_idle_at   bigint,
     created_at        bigint  NOT NULL,
     expires_at        bigint  NOT NULL,
     revoked_at        bigint
 ) WITH (fillfactor = 80);
-CREATE UNIQUE INDEX grants_refresh_before ON grants (refresh_before) WHERE refresh_before IS NOT NULL;
 CREATE INDEX grants_login ON grants (login_id);
 CREATE INDEX grants_citizen ON grants (citizen_id, client_id);
 CREATE INDEX grants_expires ON grants (expires_at);
@@ -276,6 +274,7 @@ CREATE TABLE consents (
     citizen_id  bytea  NOT NULL,
     client_id   text   NOT NULL,
     scope       text   NOT NULL,
+    terms       text   NOT NULL, -- what the scope stood for when it was agreed to
     given_at    bigint NOT NULL,
     expires_at  bigint,
     PRIMARY KEY (citizen_id, client_id, scope)

@@ -246,14 +246,12 @@ CREATE TABLE grants (
     code_challenge    TEXT    NOT NULL,
     code_jkt          TEXT,
     refresh           BLOB   UNIQUE,
-    refresh_before    BLOB,
-    refresh_at        INTEGER,
+    refresh_family    BLOB   UNIQUE, -- of all refresh tokens there have been
     refresh_idle_at   INTEGER,
     created_at        INTEGER  NOT NULL,
     expires_at        INTEGER  NOT NULL,
     revoked_at        INTEGER
 ) STRICT;
-CREATE UNIQUE INDEX grants_refresh_before ON grants (refresh_before) WHERE refresh_before IS NOT NULL;
 CREATE INDEX grants_login ON grants (login_id);
 CREATE INDEX grants_citizen ON grants (citizen_id, client_id);
 CREATE INDEX grants_expires ON grants (expires_at);
@@ -276,6 +274,7 @@ CREATE TABLE consents (
     citizen_id  BLOB  NOT NULL,
     client_id   TEXT   NOT NULL,
     scope       TEXT   NOT NULL,
+    terms       TEXT    NOT NULL, -- what the scope stood for when it was agreed to
     given_at    INTEGER NOT NULL,
     expires_at  INTEGER,
     PRIMARY KEY (citizen_id, client_id, scope)
