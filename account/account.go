@@ -164,7 +164,6 @@ func (s *Service) Routes() []Route {
 		post(securityPath, s.changing(securityPath, s.securityActs())),
 		get(passwordPath, s.fresh(s.password)),
 		post(passwordPath, s.changing(passwordPath, button("password-submit", s.changePassword))),
-		get(totpPath, s.fresh(s.beginTOTP)),
 		get(totpPath+"/{id}", s.fresh(s.showTOTP)),
 		post(totpPath+"/{id}", s.changing("", button("code-submit", s.confirmTOTP))),
 		get(passkeyPath, s.fresh(s.passkeyPage)),

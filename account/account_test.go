@@ -183,7 +183,7 @@ func TestStale(t *testing.T) {
 	r.stale()
 	for path, asks := range map[string]bool{
 		homePath: false, devicesPath: false, sessionsPath: false, consentsPath: false,
-		securityPath: true, passwordPath: true, totpPath: true, passkeyPath: true, phonePath: true,
+		securityPath: true, passwordPath: true, totpPath + "/x": true, passkeyPath: true, phonePath: true,
 	} {
 		r.raised = nil
 		r.get(path)
@@ -381,7 +381,7 @@ func TestDocumentedActs(t *testing.T) {
 		acts acts
 		want []string
 	}{
-		{s.securityActs(), []string{"passkey-remove", "passkey-rename", "recovery-renew", "totp-remove"}},
+		{s.securityActs(), []string{"passkey-remove", "passkey-rename", "recovery-renew", "totp-add", "totp-remove"}},
 		{s.deviceActs(), []string{"device-end", "device-rename"}},
 		{s.sessionActs(), []string{"session-end", "sessions-end-others"}},
 		{s.consentActs(), []string{"consent-withdraw"}},

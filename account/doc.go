@@ -6,9 +6,9 @@
 //
 //	page                          what is done there
 //	GET  /account                 greets, tells of the last sign-in
-//	     /account/security        do=passkey-rename | passkey-remove | totp-remove | recovery-renew
+//	     /account/security        do=passkey-rename | passkey-remove | totp-add | totp-remove | recovery-renew
 //	     /account/password        change the password
-//	     /account/totp            makes a seed and leads to /account/totp/{id}, which shows and confirms it
+//	     /account/totp/{id}       shows and confirms a seed, which a button on the page before it makes
 //	     /account/passkeys        makes a passkey; /options and /finish speak JSON with the script
 //	     /account/recovery        the codes, shown once, in answer to recovery-renew
 //	     /account/devices         do=device-rename | device-end

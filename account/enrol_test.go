@@ -30,7 +30,7 @@ func TestRecoveryCodes(t *testing.T) {
 
 func TestTOTP(t *testing.T) {
 	r := newRoom(t)
-	w := r.get(totpPath)
+	w := r.post(securityPath, "do", "totp-add")
 	page := w.Header().Get("Location")
 	if w.Code != http.StatusSeeOther || page != totpPath+"/"+r.proposal.ID.String() || !slices.Equal(r.done, []string{"begin totp rfc6238"}) {
 		t.Fatalf("%d to %q, done %q", w.Code, page, r.done)
@@ -47,10 +47,10 @@ func TestTOTP(t *testing.T) {
 	if w := r.post(page, "code-submit", "1", "code", "123456"); w.Header().Get("Location") != "/account/security?notice=saved" {
 		t.Errorf("right code: %d", w.Code)
 	}
-	if w := r.get(totpPath + "?alg=sm3-otp"); w.Code != http.StatusSeeOther || r.done[len(r.done)-1] != "begin totp sm3-otp" {
+	if w := r.post(securityPath, "do", "totp-add", "alg", "sm3-otp"); w.Code != http.StatusSeeOther || r.done[len(r.done)-1] != "begin totp sm3-otp" {
 		t.Errorf("the national one: %d", w.Code)
 	}
-	if w := r.get(totpPath + "?alg=none"); w.Code != http.StatusBadRequest {
+	if w := r.post(securityPath, "do", "totp-add", "alg", "none"); w.Code != http.StatusBadRequest {
 		t.Errorf("no algorithm: %d", w.Code)
 	}
 }
@@ -58,7 +58,10 @@ func TestTOTP(t *testing.T) {
 // TestNothingBeginsFromElsewhere: a link on another site begins no enrolment.
 func TestNothingBeginsFromElsewhere(t *testing.T) {
 	r := newRoom(t)
-	for _, path := range []string{totpPath, phonePath} {
+	if w := r.get(totpPath); w.Code != http.StatusNotFound || len(r.done) != 0 {
+		t.Errorf("a link: %d, done %q", w.Code, r.done)
+	}
+	for _, path := range []string{phonePath} {
 		for _, site := range []string{"cross-site", "same-site"} {
 			req, err := http.NewRequest(http.MethodGet, path, nil)
 			if err != nil {

@@ -1,87 +1,21 @@
 package account
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"net/url"
-	"strings"
-	"unicode/utf8"
 
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 )
 
 const (
-	maxBody  = 64 << 10 // SECURITY DS1
-	formType = "application/x-www-form-urlencoded"
-	jsonType = "application/json"
+	formType = exchange.FormType
+	jsonType = exchange.JSONType
 )
 
-var (
-	errBadRequest = errors.New("the request cannot be read")
-	errMediaType  = errors.New("the content type is not the one this address takes")
-	errTooLarge   = errors.New("the body is larger than 64 kB")
-)
-
-// readForm reads the body of a POST: every field there at most once, UTF-8, no NUL
-// (SECURITY G8). The server may have parsed it already.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if err := contentType(r, formType); err != nil {
-		return nil, err
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil {
-		return nil, unreadable(err)
-	}
-	for name, values := range r.PostForm {
-		if len(values) != 1 {
-			return nil, fmt.Errorf("%w: a field is there twice", errBadRequest)
-		}
-		for _, s := range []string{name, values[0]} {
-			if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
-				return nil, fmt.Errorf("%w: a field is not text", errBadRequest)
-			}
-		}
-	}
-	return r.PostForm, nil
-}
-
-// readJSON reads the body the script posts.
-func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if err := contentType(r, jsonType); err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	return body, nil
-}
-
-func unreadable(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return errTooLarge
-	}
-	return fmt.Errorf("%w: %w", errBadRequest, err)
-}
-
-func contentType(r *http.Request, want string) error {
-	types := r.Header.Values("Content-Type")
-	if len(types) != 1 {
-		return errMediaType
-	}
-	media, params, err := mime.ParseMediaType(types[0])
-	if err != nil || media != want {
-		return errMediaType
-	}
-	if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") {
-		return errMediaType
-	}
-	return nil
-}
+// errBadRequest is what of a form cannot be: what could not be read, and what was
+// read and is of no form of ours.
+var errBadRequest = exchange.ErrMalformed
 
 // id reads the field "id". What cannot be an id is not there.
 func (v *visit) id() (identity.ID, error) {

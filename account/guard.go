@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 
 	"ecardid/authn"
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 	"ecardid/templates"
 )
 
@@ -95,7 +95,7 @@ func (s *Service) changing(path string, as acts) http.Handler {
 			return
 		}
 		var err error
-		if v.form, err = readForm(w, r); err != nil {
+		if v.form, err = exchange.Form(w, r); err != nil {
 			s.fail(v, err)
 			return
 		}
@@ -142,7 +142,7 @@ const shown = "-"
 func (s *Service) keeping(name, to string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{w: w, r: r, path: to}
-		form, err := readForm(w, r)
+		form, err := exchange.Form(w, r)
 		if err == nil && !form.Has(name) {
 			err = fmt.Errorf("%w: another button", errBadRequest)
 		}
@@ -215,9 +215,9 @@ func (s *Service) fail(v *visit, err error) {
 	case errors.Is(err, identity.ErrSpent), errors.Is(err, identity.ErrConflict), errors.Is(err, identity.ErrEnded):
 		status = http.StatusConflict
 		page = templates.Error{Title: templates.Say(templates.ErrorExpiredTitle), Next: templates.Say(templates.ErrorExpiredNext)}
-	case errors.Is(err, errMediaType):
+	case errors.Is(err, exchange.ErrMediaType):
 		status, page = http.StatusUnsupportedMediaType, odd
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, exchange.ErrTooLarge):
 		status, page = http.StatusRequestEntityTooLarge, odd
 	case errors.Is(err, errBadRequest):
 		status, page = http.StatusBadRequest, odd
@@ -262,15 +262,5 @@ type scripted struct {
 }
 
 func (s *Service) json(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		s.Log.Error("encoding JSON", "cause", err)
-		status, body = http.StatusInternalServerError, []byte("{}")
-	}
-	h := w.Header()
-	h.Set("Content-Type", jsonType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the browser went away; nothing left to do
+	exchange.Answer(w, s.Log, status, v)
 }

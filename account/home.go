@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 	"ecardid/templates"
 )
 
@@ -61,7 +62,7 @@ func (s *Service) home(v *visit) error {
 // that the person is on our page (SECURITY SS2).
 func (s *Service) signOut(w http.ResponseWriter, r *http.Request) {
 	v := &visit{w: w, r: r, path: homePath}
-	if _, err := readForm(w, r); err != nil {
+	if _, err := exchange.Form(w, r); err != nil {
 		s.fail(v, err)
 		return
 	}

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +8,9 @@ import (
 	"strconv"
 
 	"ecardid/authn"
+	"ecardid/authn/passkey"
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 	"ecardid/templates"
 )
 
@@ -35,9 +36,9 @@ func (s *Service) script(do func(v *visit, body []byte) (any, error)) http.Handl
 		switch {
 		case errors.Is(err, authn.ErrNotFresh):
 			status, m = http.StatusForbidden, templates.Say(templates.ProblemFreshLogin)
-		case errors.Is(err, errMediaType):
+		case errors.Is(err, exchange.ErrMediaType):
 			status = http.StatusUnsupportedMediaType
-		case errors.Is(err, errTooLarge):
+		case errors.Is(err, exchange.ErrTooLarge):
 			status = http.StatusRequestEntityTooLarge
 		case errors.Is(err, errBadRequest):
 			status, m = http.StatusBadRequest, templates.Say(templates.ProblemPasskeyMake)
@@ -61,7 +62,7 @@ func (s *Service) scripted(v *visit, do func(v *visit, body []byte) (any, error)
 		return nil, fmt.Errorf("reading the login: %w", err)
 	}
 	v.login = l
-	body, err := readJSON(v.w, v.r)
+	body, err := exchange.JSON(v.w, v.r)
 	if err != nil {
 		return nil, err
 	}
@@ -80,32 +81,13 @@ func (s *Service) passkeyOptions(v *visit, _ []byte) (any, error) {
 }
 
 func (s *Service) passkeyFinish(v *visit, body []byte) (any, error) {
-	if err := hasChallenge(body); err != nil {
-		return nil, err
+	// An answer that names a challenge belongs to a ceremony, and is judged by authn;
+	// one that does not is no answer.
+	if _, err := passkey.Challenge(body); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
 	}
 	if _, err := s.Factors.FinishPasskey(v.r, v.login, body); err != nil {
 		return nil, err
 	}
 	return scripted{Next: saved.on(securityPath)}, nil
-}
-
-// hasChallenge looks whether the answer names a challenge at all. One that does
-// belongs to a ceremony, and is judged by authn; one that does not is no answer.
-func hasChallenge(body []byte) error {
-	var answer struct {
-		Response struct {
-			ClientDataJSON string `json:"clientDataJSON"`
-		} `json:"response"`
-	}
-	var client struct {
-		Challenge string `json:"challenge"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("%w: a passkey's answer", errBadRequest)
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(answer.Response.ClientDataJSON)
-	if err != nil || json.Unmarshal(raw, &client) != nil || client.Challenge == "" {
-		return fmt.Errorf("%w: a passkey's client data", errBadRequest)
-	}
-	return nil
 }

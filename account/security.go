@@ -2,6 +2,7 @@ package account
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -41,7 +42,6 @@ func (s *Service) security(v *visit) error {
 		RecoveryLeft:    acc.Factors.Recovery,
 		PasswordURL:     passwordPath,
 		PasskeyURL:      passkeyPath,
-		TOTPURL:         totpPath,
 	}
 	for _, k := range keys {
 		page.Passkeys = append(page.Passkeys, templates.Passkey{
@@ -79,6 +79,7 @@ func (s *Service) securityActs() acts {
 			}
 			return removed, "", s.Factors.RemovePasskey(v.r, v.login, id)
 		},
+		"totp-add": s.beginTOTP,
 		"totp-remove": func(v *visit) (note, string, error) {
 			return removed, "", s.Factors.RemoveTOTP(v.r, v.login)
 		},
@@ -139,25 +140,18 @@ func (s *Service) changePassword(v *visit) (note, string, error) {
 const throttledMinutes = 15
 
 // beginTOTP makes a seed and leads to the page that shows it, so that a reload shows
-// the same one.
-func (s *Service) beginTOTP(v *visit) error {
-	if !ownPage(v.r) {
-		see(v, securityPath)
-		return nil
-	}
+// the same one. It takes the place of an earlier proposal, so it takes a button
+// (SECURITY SS2).
+func (s *Service) beginTOTP(v *visit) (note, string, error) {
 	alg := totp.RFC6238
-	if asked := v.r.URL.Query()["alg"]; len(asked) == 1 {
-		alg = totp.Algorithm(asked[0])
+	if v.form.Has("alg") {
+		alg = totp.Algorithm(v.form.Get("alg"))
 	}
 	id, _, err := s.Factors.BeginTOTP(v.r, v.login, alg)
 	if errors.Is(err, authn.ErrInvalid) {
-		return errors.Join(errBadRequest, err)
+		return noNote, "", fmt.Errorf("%w: no such algorithm", errBadRequest)
 	}
-	if err != nil {
-		return err
-	}
-	see(v, totpPath+"/"+id.String())
-	return nil
+	return noNote, totpPath + "/" + id.String(), err
 }
 
 func (s *Service) showTOTP(v *visit) error {

@@ -52,6 +52,17 @@ func (s *Service) activateStep(v *visit) error {
 	if err != nil {
 		return err
 	}
+	// The work of a password for every guess, whatever the card: beside it the few
+	// reads by which an existing card differs from none are not to be told apart. A
+	// source that has used up its guesses is spared it, as in judge.
+	if g.Source {
+		switch err := s.Hasher.VerifyNothing(ctx, code); {
+		case errors.Is(err, password.ErrBusy):
+			return errors.Join(err, g.unjudged(ctx))
+		case err != nil:
+			return wrap(err, "working on an activation code")
+		}
+	}
 	hash, err := recovery.Stored(s.Codes, recovery.Activation, acc.ID[:], code)
 	if err != nil && !errors.Is(err, recovery.ErrCode) {
 		return wrap(err, "hashing an activation code")

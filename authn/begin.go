@@ -109,9 +109,16 @@ func (s *Service) takeAlong(r *http.Request, f *Flow) error {
 	if !f.Need.Citizen.IsZero() && f.Need.Citizen != l.Citizen {
 		return nil
 	}
+	if f.Need.Level > identity.LevelMFA && recovered(l.Proofs) {
+		// Nothing that stands on a recovery code goes further than MFA; a complete new
+		// sign-in does.
+		f.State.Here = l.Citizen
+		return nil
+	}
 	now := f.Created
 	proofs := slices.DeleteFunc(slices.Clone(l.Proofs), func(p identity.Proof) bool {
-		return p.At.Before(f.Need.Since) || p.Factor == identity.FactorFace && p.Txn != f.Need.Txn
+		// That a recovery code was used stays known, however old it is.
+		return p.At.Before(f.Need.Since) && p.Factor != identity.FactorRecovery || p.Factor == identity.FactorFace && p.Txn != f.Need.Txn
 	})
 	if identity.Assess(proofs, f.Need.Since, "", now).Level < identity.LevelBasic {
 		f.State.Here = l.Citizen
@@ -140,21 +147,36 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) error {
 	return s.raise(w, r, need, s.Config.Home)
 }
 
-// cancel ends a flow the citizen does not want to go on with. Who asked hears of
-// it at the way back.
-func (s *Service) cancel(w http.ResponseWriter, r *http.Request) error {
+// askCancel asks whether the citizen means it: a link or picture on another site
+// must not end anything (SECURITY SS2).
+func (s *Service) askCancel(w http.ResponseWriter, r *http.Request) error {
 	id, err := flowParam(r)
 	if err != nil {
 		return err
 	}
-	if r.Method == http.MethodPost {
-		f, err := readForm(w, r)
-		if err != nil {
-			return err
-		}
-		if id, err = identity.ParseID(f.get("flow")); err != nil {
-			return errExpired
-		}
+	v, err := s.open(w, r, id)
+	if err != nil {
+		return err
+	}
+	s.Render(w, r, Answer{
+		Status: http.StatusOK, Kind: templates.SignIn, Asker: v.flow.Need.Asker, Flow: v.flow.ID.String(), Path: v.path("cancel"),
+		Page: templates.Cancel{
+			Step: templates.Step{Asker: s.asker(r, v.flow.Need.Asker), Greeting: templates.Text(v.acc.Greeting)}, BackURL: v.path(""),
+		},
+	})
+	return nil
+}
+
+// cancel ends a flow the citizen does not want to go on with. Who asked hears of
+// it at the way back.
+func (s *Service) cancel(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	id, err := identity.ParseID(f.get("flow"))
+	if err != nil {
+		return errExpired
 	}
 	v, err := s.open(w, r, id)
 	if err != nil {

@@ -45,7 +45,7 @@ func (v *visit) readTrust() error {
 		e := v.event(v.r, audit.DeviceReused, d.Citizen)
 		e.Actor, e.Device, e.Notify = audit.BySystem, d.ID, true
 		e.Reason = "an old cookie of a trusted browser came back"
-		err := v.Store.EndDevice(v.r.Context(), d.Citizen, d.ID, identity.DeviceRevoked, e)
+		err := v.Store.EndDevice(v.r.Context(), d.Citizen, d.ID, identity.DeviceRevoked, nil, e)
 		if err != nil && !errors.Is(err, identity.ErrNotFound) {
 			return wrap(err, "ending a copied browser")
 		}
@@ -112,7 +112,7 @@ func (s *Service) bindDevice(v *visit) error {
 	e := s.event(v.r, audit.DeviceBound, d.Citizen)
 	e.Device, e.Notify = d.ID, true
 	e.Detail = map[string]string{"kind": string(d.Kind)}
-	if err := s.Store.TrustBrowser(v.r.Context(), d, e); err != nil {
+	if err := s.Store.TrustBrowser(v.r.Context(), d, &v.flow, e); err != nil {
 		return wrap(err, "trusting a browser")
 	}
 	s.Observer.Observe("device", "bound")

@@ -30,60 +30,22 @@ func (s *Service) RenameDevice(r *http.Request, l identity.Login, id identity.ID
 // EndDevice ends a device and everything that hangs on it before it returns
 // (SECURITY DV2): state is suspended, lost or revoked. A device reported lost goes
 // even if it was the last factor: better shut out than broken in; revoking one by
-// choice keeps to the floor (ErrLastFactor).
+// choice keeps to the floor (ErrLastFactor). With a phone or a key that is not only
+// suspended the other sessions end as well.
 func (s *Service) EndDevice(r *http.Request, l identity.Login, id identity.ID, state identity.DeviceState) error {
 	if state == identity.DeviceActive {
 		return ErrInvalid
 	}
-	ctx := r.Context()
-	d, err := s.Store.Device(ctx, l.Citizen, id)
-	if err != nil {
-		return wrap(err, "reading a device")
-	}
+	var enough Enough
 	if state == identity.DeviceRevoked {
 		if err := s.fresh(l); err != nil {
 			return err
 		}
-		if err := s.spared(ctx, l.Citizen, d); err != nil {
-			return err
-		}
+		enough = EnoughFor(s.Config.Floor)
 	}
 	e := s.change(r, audit.DeviceEnded, l)
 	e.Device, e.Reason = id, string(state)
-	return wrapIf(s.Store.EndDevice(ctx, l.Citizen, id, state, e), "ending a device")
-}
-
-// spared answers ErrLastFactor when the account could not do without d.
-func (s *Service) spared(ctx context.Context, citizen identity.ID, d Device) error {
-	if d.Kind == identity.DeviceBrowser || d.State != identity.DeviceActive {
-		return nil
-	}
-	acc, err := s.Store.Account(ctx, citizen)
-	if err != nil {
-		return wrap(err, "reading an account")
-	}
-	keys, err := s.Store.ListPasskeys(ctx, citizen)
-	if err != nil {
-		return wrap(err, "listing passkeys")
-	}
-	left, deviceKeys := acc.Factors, 0
-	left.Passkeys = 0
-	for _, k := range keys {
-		if k.Device == d.ID {
-			continue
-		}
-		left.Passkeys++
-		if onDevice(k) {
-			deviceKeys++
-		}
-	}
-	if d.Kind == identity.DevicePhone {
-		left.Phones--
-	}
-	if !s.enough(left, deviceKeys) {
-		return ErrLastFactor
-	}
-	return nil
+	return wrapIf(s.Store.EndDevice(r.Context(), l.Citizen, id, state, enough, e), "ending a device")
 }
 
 // OpenPhoneEnrolment begins to bind a phone: the code goes into a QR code that the

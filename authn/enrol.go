@@ -43,7 +43,7 @@ func (s *Service) enrolTOTP(v *visit) error {
 	}
 	e := s.event(v.r, audit.TOTPBound, v.flow.Citizen)
 	e.Notify = true
-	if err := s.bindTOTP(v.r.Context(), v.flow.Citizen, seed, totp.RFC6238, step, e); err != nil {
+	if err := v.bindTOTP(seed, totp.RFC6238, step, e); err != nil {
 		return err
 	}
 	v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now})
@@ -53,16 +53,32 @@ func (s *Service) enrolTOTP(v *visit) error {
 
 // bindTOTP stores a generator whose first code was right, with that code's step
 // spent.
-func (s *Service) bindTOTP(ctx context.Context, citizen identity.ID, seed totp.Seed, alg totp.Algorithm, step int64, e audit.Event) error {
-	f := TOTPFactor{ID: identity.IDFrom(s.Rand), Citizen: citizen, Seed: seed.Reveal(), Algorithm: alg, Created: s.Clock.Now()}
-	if err := s.Store.ProposeTOTP(ctx, f); err != nil {
+func (v *visit) bindTOTP(seed totp.Seed, alg totp.Algorithm, step int64, e audit.Event) error {
+	ctx, citizen := v.r.Context(), v.flow.Citizen
+	f := TOTPFactor{ID: identity.IDFrom(v.Rand), Citizen: citizen, Seed: seed.Reveal(), Algorithm: alg, Created: v.now}
+	if err := v.Store.ProposeTOTP(ctx, f); err != nil {
 		return wrap(err, "proposing a one-time-password factor")
 	}
-	err := s.Store.ConfirmTOTP(ctx, citizen, f.ID, step, e)
+	before := v.flow.Epoch
+	err := v.Store.ConfirmTOTP(ctx, citizen, f.ID, step, v.flow.Login, &v.flow, e)
 	if errors.Is(err, identity.ErrSpent) || errors.Is(err, identity.ErrNotFound) {
 		return errMoved // another answer proposed at the same time
 	}
+	v.uprooted(before)
 	return wrapIf(err, "confirming a one-time-password factor")
+}
+
+// uprooted forgets what the flow knew of the epoch before, when that is over: no
+// browser is trusted in the new one, and no phone is asked any more.
+func (v *visit) uprooted(before int64) {
+	if v.flow.Epoch == before {
+		return
+	}
+	st := &v.flow.State
+	if !st.Browser.IsZero() {
+		st.Browser, st.DeviceAsked = identity.ID{}, false
+	}
+	st.Approval = identity.ID{}
 }
 
 // enrolled clears what led here.
@@ -79,13 +95,10 @@ func (s *Service) registerOptions(v *visit, _ []byte) (any, error) {
 		return jsonAnswer{Next: v.path("")}, nil
 	}
 	ctx := v.r.Context()
-	ok, err := s.allowed(ctx, Try{Rule: s.Config.Rules.Opening}, "ceremony", sourceKey(s.Source(v.r)))
-	if err != nil {
+	if err := v.mayOpen(); err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, errTooMany
-	}
+	var err error
 	acc := v.acc
 	if a := v.flow.State.Activation; a != nil && acc.ID.IsZero() {
 		if acc, err = s.Store.Account(ctx, a.Citizen); err != nil {
@@ -119,9 +132,11 @@ func (s *Service) registerFinish(v *visit, body []byte) (any, error) {
 	if !bytes.Equal(cred.UserHandle, v.acc.UserHandle) {
 		return nil, errPasskeyMake
 	}
-	if _, err := s.addPasskey(v.r, v.flow.Citizen, identity.ID{}, "", cred); err != nil {
+	before := v.flow.Epoch
+	if _, err := s.addPasskey(v.r, v.flow.Citizen, identity.ID{}, &v.flow, cred); err != nil {
 		return nil, err
 	}
+	v.uprooted(before)
 	v.enrolled()
 	v.flow.State.problem("")
 	if v.step.Kind == StepKey && cred.BackupEligible() {

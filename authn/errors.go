@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 
 	"ecardid/authn/password"
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 	"ecardid/templates"
 )
 
@@ -32,8 +32,7 @@ var (
 
 // What ends a request of a flow. Each is a page with a way on.
 var (
-	errBadRequest = errors.New("the request cannot be read")
-	errMediaType  = errors.New("the content type is not the one this address takes")
+	errBadRequest = exchange.ErrMalformed
 	errExpired    = errors.New("the flow is over, or another browser's")
 	errMoved      = errors.New("the flow was moved by another answer")
 	errFull       = errors.New("too many flows")
@@ -46,9 +45,9 @@ func wrap(err error, doing string) error { return fmt.Errorf("%s: %w", doing, er
 func verdict(err error) (status int, page templates.Page) {
 	expired := templates.Error{Title: templates.Say(templates.ErrorExpiredTitle), Next: templates.Say(templates.ErrorExpiredNext)}
 	switch {
-	case errors.Is(err, errBadRequest):
+	case errors.Is(err, errBadRequest), errors.Is(err, exchange.ErrTooLarge):
 		return http.StatusBadRequest, templates.Error{Title: templates.Say(templates.ErrorMethodTitle), Next: templates.Say(templates.ErrorMethodNext)}
-	case errors.Is(err, errMediaType):
+	case errors.Is(err, exchange.ErrMediaType):
 		return http.StatusUnsupportedMediaType, templates.Error{Title: templates.Say(templates.ErrorMethodTitle), Next: templates.Say(templates.ErrorMethodNext)}
 	case errors.Is(err, errExpired):
 		return http.StatusNotFound, expired
@@ -107,15 +106,5 @@ type jsonAnswer struct {
 }
 
 func (s *Service) json(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		s.Log.Error("encoding JSON", "cause", err)
-		status, body = http.StatusInternalServerError, []byte("{}")
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the browser went away; nothing left to do
+	exchange.Answer(w, s.Log, status, v)
 }

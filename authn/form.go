@@ -2,57 +2,24 @@ package authn
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 )
 
 const (
-	maxBody  = 64 << 10 // SECURITY DS1
-	formType = "application/x-www-form-urlencoded"
-	jsonType = "application/json"
+	formType = exchange.FormType
+	jsonType = exchange.JSONType
 )
 
-// A form is what a browser posted, looked over: every field there at most once,
-// UTF-8, no NUL (SECURITY G8).
+// A form is what a browser posted, looked over.
 type form url.Values
 
-// readForm reads the body of a POST. The server may have parsed it already.
 func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
-	if err := contentType(r, formType); err != nil {
-		return nil, err
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
-	}
-	for name, values := range r.PostForm {
-		if len(values) > 1 {
-			return nil, fmt.Errorf("%w: a field is there twice", errBadRequest)
-		}
-		for _, v := range append(slices.Clone(values), name) {
-			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
-				return nil, fmt.Errorf("%w: a field is not text", errBadRequest)
-			}
-		}
-	}
-	return form(r.PostForm), nil
-}
-
-func contentType(r *http.Request, want string) error {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != want {
-		return errMediaType
-	}
-	if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") {
-		return errMediaType
-	}
-	return nil
+	values, err := exchange.Form(w, r)
+	return form(values), err
 }
 
 // get returns the field, or "" when it is absent.

@@ -16,7 +16,10 @@ const (
 	// second tab that was on its way, and not for a copy.
 	trustOverlap = time.Minute
 	busyFor      = 2 * time.Second
-	alarmFor     = 10 * time.Minute
+	// untilRight is the count of a rule with a Max: consecutive failures, which end
+	// with success and not with a day's rest. It is longer than anything here lasts.
+	untilRight = 10 * 365 * 24 * time.Hour
+	alarmFor   = 10 * time.Minute
 )
 
 // Tries within one flow. What counts across flows is counted by [Attempts].
@@ -41,13 +44,14 @@ const (
 // disabled after a hundred failures in a row, and SECURITY PW3 wants that strangers
 // cannot shut anybody out for good; with a cap of fifteen minutes a password sees
 // about a hundred guesses a day whatever the number of sources, and the owner's
-// trusted browser has a counter of its own. Whoever guesses at a code has shown the
-// password before: there a hundred is the end.
+// trusted browser has a counter of its own (docs/divergences.md). Whoever guesses at
+// a code has shown the password before: there a hundred in a row is the end, over
+// whatever time, until the factors or the password change.
 func DefaultRules() Rules {
 	return Rules{
 		Account:    Rule{Free: 5, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: 24 * time.Hour},
-		Browser:    Rule{Free: 10, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: 24 * time.Hour, Max: 100},
-		Code:       Rule{Free: 4, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour, Max: 100},
+		Browser:    Rule{Free: 10, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: untilRight, Max: 100},
+		Code:       Rule{Free: 4, Base: time.Minute, Cap: 15 * time.Minute, Per: untilRight, Max: 100},
 		Activation: Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour},
 		Approval:   Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: time.Hour},
 		// A hospital behind one address signs in hundreds; what they get right is refunded.

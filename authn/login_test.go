@@ -468,7 +468,14 @@ func TestCancel(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser("b")
 	r := b.raise(identity.Need{Level: identity.LevelMFA, Asker: &identity.Asker{ClientID: "rp"}})
-	if got := b.get("/login/cancel?flow=" + r.Flow); got.to != "/authorize?request_uri=x&login=cancelled" {
+	// A link ends nothing: it asks, and leads back to where the sign-in stands.
+	for range 2 {
+		asks := b.get("/login/cancel?flow=" + r.Flow)
+		if p := page[templates.Cancel](t, asks); asks.Flow != r.Flow || page[templates.Login](t, b.visit(p.BackURL)).Problem.Given() {
+			t.Errorf("%+v", asks)
+		}
+	}
+	if got := b.post("/login/cancel", r.Flow); got.to != "/authorize?request_uri=x&login=cancelled" {
 		t.Errorf("%d %s", got.status, got.to)
 	}
 	if got := b.visit("/login?flow=" + r.Flow); got.status != http.StatusNotFound {

@@ -124,7 +124,9 @@ func (m Means) more(f Flow, have, owed identity.Level, level func(...identity.Pr
 	if ways := reaching(owed); len(ways) > 0 {
 		return Step{Kind: StepFactor, Factors: ways}
 	}
-	if owed == identity.LevelBound && !tired {
+	// After a recovery code no key leads further: the citizen signs in anew with
+	// what they have bound (SECURITY MF4).
+	if owed == identity.LevelBound && !tired && !recovered(f.Proofs) {
 		// Nobody has to go home for want of a key: two factors are enough to make one.
 		if have >= identity.LevelMFA {
 			fresh := identity.Assess(f.Proofs, later(f.Need.Since, now.Add(-freshFor)), "", now).Level
@@ -135,6 +137,11 @@ func (m Means) more(f Flow, have, owed identity.Level, level func(...identity.Pr
 		}
 	}
 	return Step{Kind: StepImpossible, Tired: tired}
+}
+
+// recovered reports whether a recovery code is among the proofs.
+func recovered(proofs []identity.Proof) bool {
+	return slices.ContainsFunc(proofs, func(p identity.Proof) bool { return p.Factor == identity.FactorRecovery })
 }
 
 // A way is a proof the citizen could give.

@@ -47,6 +47,13 @@ func TestNext(t *testing.T) {
 		{"after-recovery", identity.LevelMFA, proofs{pwd, used}, all, FlowState{RecoveryAt: ago(time.Minute)}, noTime, false, "enrol [totp passkey]"},
 		{"recovery-is-no-level", identity.LevelMFA, proofs{pwd, used}, Means{}, FlowState{}, noTime, false, "impossible []"},
 		{"recovery-alone-is-nobody", identity.LevelBasic, proofs{used}, all, FlowState{}, noTime, false, "identify [password passkey]"},
+		// No key is offered on the strength of a recovery code, had or made.
+		{"recovered-and-wants-a-key", identity.LevelBound, proofs{pwd, used, otp}, Means{Factors: Factors{TOTP: true}}, FlowState{}, noTime, false, "impossible []"},
+		{"recovered-and-has-a-key", identity.LevelBound, proofs{pwd, used, otp}, all, FlowState{}, noTime, true, "impossible []"},
+		{"recovered-half-way-and-wants-a-key", identity.LevelBound, proofs{pwd, used}, Means{Factors: Factors{TOTP: true}}, FlowState{}, noTime, true, "impossible []"},
+		{"recovered-and-shows-a-key", identity.LevelBound, proofs{pwd, used, key}, all, asked, noTime, false, "impossible []"},
+		{"recovered-and-shows-a-face", identity.LevelLive, proofs{pwd, used, key, face}, all, asked, noTime, false, "impossible []"},
+		{"recovered-is-mfa", identity.LevelMFA, proofs{pwd, used, key}, all, asked, noTime, false, "done []"},
 		{"tired-of-codes", identity.LevelMFA, proofs{pwd}, Means{Factors: Factors{TOTP: true}}, FlowState{Codes: maxCodes}, noTime, false, "impossible [] tired"},
 		{"tired-of-codes-but-a-key", identity.LevelMFA, proofs{pwd}, all, FlowState{Codes: maxCodes}, noTime, false, "factor [passkey phone recovery]"},
 		{"tired-of-prompts", identity.LevelMFA, proofs{pwd}, Means{Factors: Factors{Phones: 1}}, FlowState{Approvals: maxApprovals}, noTime, false, "impossible [] tired"},

@@ -21,6 +21,16 @@ type key struct {
 	cred virtualwebauthn.Credential
 }
 
+// wholeKey makes a P-256 key whose coordinates fill their 32 bytes: the library
+// leaves leading zeros out, and one key in 128 has some.
+func wholeKey() virtualwebauthn.Credential {
+	for {
+		if c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(c.Key.AttestationData()) == 77 {
+			return c
+		}
+	}
+}
+
 func rp() virtualwebauthn.RelyingParty {
 	return virtualwebauthn.RelyingParty{ID: "localhost", Name: "电子社保卡", Origin: origin}
 }
@@ -28,7 +38,7 @@ func rp() virtualwebauthn.RelyingParty {
 func newKey(synced bool) *key {
 	return &key{
 		auth: virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: synced, BackupState: synced}),
-		cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		cred: wholeKey(),
 	}
 }
 

@@ -55,7 +55,7 @@ func (s *Service) FinishPasskey(r *http.Request, l identity.Login, body []byte) 
 	if !slices.Equal(cred.UserHandle, acc.UserHandle) {
 		return Passkey{}, ErrPasskey
 	}
-	return s.addPasskey(r, l.Citizen, l.ID, "", cred)
+	return s.addPasskey(r, l.Citizen, l.ID, nil, cred)
 }
 
 // beginPasskey begins a registration for acc; every key they have is excluded.
@@ -72,12 +72,9 @@ func (s *Service) beginPasskey(ctx context.Context, acc Account) (json.RawMessag
 	return options, c, wrapIf(err, "beginning a passkey registration")
 }
 
-// addPasskey stores a key that verified.
-func (s *Service) addPasskey(r *http.Request, citizen, login identity.ID, name string, cred passkey.Credential) (Passkey, error) {
-	now := s.Clock.Now()
-	if name == "" {
-		name = agent(r.UserAgent())
-	}
+// addPasskey stores a key that verified, on behalf of a login or a flow.
+func (s *Service) addPasskey(r *http.Request, citizen, login identity.ID, f *Flow, cred passkey.Credential) (Passkey, error) {
+	now, name := s.Clock.Now(), agent(r.UserAgent())
 	k := Passkey{ID: identity.IDFrom(s.Rand), Citizen: citizen, Name: name, Credential: cred, Created: now}
 	e := s.event(r, audit.PasskeyBound, citizen)
 	e.Login, e.Notify = login, true
@@ -90,7 +87,7 @@ func (s *Service) addPasskey(r *http.Request, citizen, login identity.ID, name s
 		}
 		k.Device, e.Device = d.ID, d.ID
 	}
-	err := s.Store.AddPasskey(r.Context(), k, d, e)
+	err := s.Store.AddPasskey(r.Context(), k, d, f, e)
 	if errors.Is(err, identity.ErrConflict) {
 		return Passkey{}, errors.Join(ErrPasskey, err)
 	}
@@ -115,41 +112,9 @@ func (s *Service) RemovePasskey(r *http.Request, l identity.Login, id identity.I
 	if err := s.fresh(l); err != nil {
 		return err
 	}
-	acc, err := s.Store.Account(r.Context(), l.Citizen)
-	if err != nil {
-		return wrap(err, "reading an account")
-	}
-	keys, err := s.Store.ListPasskeys(r.Context(), l.Citizen)
-	if err != nil {
-		return wrap(err, "listing passkeys")
-	}
-	if !slices.ContainsFunc(keys, func(k Passkey) bool { return k.ID == id }) {
-		return identity.ErrNotFound
-	}
-	left := acc.Factors
-	left.Passkeys = len(keys) - 1
-	if !s.enough(left, countDeviceKeys(keys, id)) {
-		return ErrLastFactor
-	}
 	e := s.change(r, audit.PasskeyRemoved, l)
 	e.Detail = map[string]string{"passkey": id.String()}
-	return wrapIf(s.Store.RemovePasskey(r.Context(), l.Citizen, id, l.ID, e), "removing a passkey")
-}
-
-// deviceKeys counts the citizen's passkeys that live on a device, but for one.
-func (s *Service) deviceKeys(r *http.Request, citizen, but identity.ID) (int, error) {
-	keys, err := s.Store.ListPasskeys(r.Context(), citizen)
-	return countDeviceKeys(keys, but), wrapIf(err, "listing passkeys")
-}
-
-func countDeviceKeys(keys []Passkey, but identity.ID) int {
-	n := 0
-	for _, k := range keys {
-		if k.ID != but && onDevice(k) {
-			n++
-		}
-	}
-	return n
+	return wrapIf(s.Store.RemovePasskey(r.Context(), l.Citizen, id, l.ID, EnoughFor(s.Config.Floor), e), "removing a passkey")
 }
 
 // cleanName is a name for a device or passkey, as its owner writes it.

@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"ecardid/audit"
 	"ecardid/authn/passkey"
 	"ecardid/identity"
+	"ecardid/internal/exchange"
 	"ecardid/templates"
 )
 
@@ -52,22 +51,11 @@ func (s *Service) putCeremony(ctx context.Context, c passkey.Ceremony, owner []b
 // answer is worth (SECURITY WA1). Nothing but the challenge is read here; the
 // passkey room judges the rest.
 func (s *Service) takeCeremony(ctx context.Context, body []byte, purpose passkey.Purpose, owner []byte) (passkey.Ceremony, error) {
-	var answer struct {
-		Response struct {
-			ClientDataJSON string `json:"clientDataJSON"`
-		} `json:"response"`
+	challenge, err := passkey.Challenge(body)
+	if err != nil {
+		return passkey.Ceremony{}, fmt.Errorf("%w: %w", errBadRequest, err)
 	}
-	var client struct {
-		Challenge string `json:"challenge"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return passkey.Ceremony{}, fmt.Errorf("%w: a passkey's answer", errBadRequest)
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(answer.Response.ClientDataJSON)
-	if err != nil || json.Unmarshal(raw, &client) != nil || client.Challenge == "" {
-		return passkey.Ceremony{}, fmt.Errorf("%w: a passkey's client data", errBadRequest)
-	}
-	kept, err := s.Store.TakeCeremony(ctx, ceremonyID(client.Challenge), string(purpose), owner, s.Clock.Now())
+	kept, err := s.Store.TakeCeremony(ctx, ceremonyID(challenge), string(purpose), owner, s.Clock.Now())
 	if err != nil {
 		return passkey.Ceremony{}, wrap(err, "taking a ceremony")
 	}
@@ -106,12 +94,9 @@ var (
 )
 
 func (s *Service) scripted(w http.ResponseWriter, r *http.Request, kinds []StepKind, do func(v *visit, body []byte) (any, error)) (any, error) {
-	if err := contentType(r, jsonType); err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := exchange.JSON(w, r)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		return nil, err
 	}
 	id, err := flowParam(r)
 	if err != nil {
@@ -134,15 +119,12 @@ func (s *Service) scripted(w http.ResponseWriter, r *http.Request, kinds []StepK
 // the same for all (SECURITY WA4); to a known citizen for their own passkeys.
 func (s *Service) passkeyOptions(v *visit, _ []byte) (any, error) {
 	ctx := v.r.Context()
-	ok, err := s.allowed(ctx, Try{Rule: s.Config.Rules.Opening}, "ceremony", sourceKey(s.Source(v.r)))
-	if err != nil {
+	if err := v.mayOpen(); err != nil {
 		return nil, err
-	}
-	if !ok {
-		return nil, errTooMany
 	}
 	var options json.RawMessage
 	var c passkey.Ceremony
+	var err error
 	if v.step.Kind == StepIdentify {
 		options, c, err = s.Passkeys.BeginSignIn()
 	} else {
@@ -158,6 +140,15 @@ func (s *Service) passkeyOptions(v *visit, _ []byte) (any, error) {
 	return options, s.putCeremony(ctx, c, flowOwner(v.flow.ID), v.flow.Citizen)
 }
 
+// mayOpen counts a ceremony against its source; errTooMany when they are too many.
+func (v *visit) mayOpen() error {
+	ok, err := v.allowed(v.r.Context(), Try{Rule: v.Config.Rules.Opening}, "ceremony", sourceKey(v.Source(v.r)))
+	if err == nil && !ok {
+		err = errTooMany
+	}
+	return err
+}
+
 // user is the flow's citizen as an authenticator may know them: by masked name.
 func (v *visit) user(deviceKeysOnly bool) (passkey.User, error) {
 	keys := v.keys
@@ -169,7 +160,7 @@ func (v *visit) user(deviceKeysOnly bool) (passkey.User, error) {
 	}
 	u := passkey.User{Handle: v.acc.UserHandle, Name: v.acc.MaskedName, DisplayName: v.acc.MaskedName}
 	for _, k := range keys {
-		if !deviceKeysOnly || onDevice(k) {
+		if !deviceKeysOnly || k.OnDevice() {
 			u.Credentials = append(u.Credentials, k.Credential)
 		}
 	}

@@ -64,7 +64,8 @@ func (s *Service) ChangePassword(r *http.Request, l identity.Login, current, nex
 	if err != nil {
 		return wrap(err, "reading an account")
 	}
-	g, err := s.guess(r, s.Config.Rules.Browser, "password", "citizen", acc.ID.String(), "login", l.ID.String())
+	// One counter for all sessions: a new one gives no new budget (SECURITY PW2).
+	g, err := s.guess(r, s.Config.Rules.Browser, "password", "citizen", acc.ID.String(), "change")
 	if err != nil {
 		return err
 	}
@@ -114,15 +115,3 @@ func (s *Service) Account(ctx context.Context, l identity.Login) (Account, error
 
 // PasswordRetry is how long somebody who hears ErrBusy waits.
 func PasswordRetry() time.Duration { return busyFor }
-
-// enough reports whether an account that had these factors may still reach the
-// floor (SECURITY MF3).
-func (s *Service) enough(left Factors, deviceKeys int) bool {
-	switch {
-	case s.Config.Floor >= identity.LevelBound:
-		return deviceKeys > 0 || left.Phones > 0
-	case s.Config.Floor == identity.LevelMFA:
-		return left.Any()
-	}
-	return true
-}

@@ -67,6 +67,16 @@ func TestPhone(t *testing.T) {
 	b := w.browser("b")
 	r := b.raise(identity.Need{Level: identity.LevelBound, Asker: &identity.Asker{Name: map[string]string{"": "Bank"}, Host: "rp.example"}})
 	r = b.fill(r, "username", aliceCard, "password", goodWord)
+	// Looking at the page asks nobody, however often: a link on another site could.
+	for range 3 {
+		if p := page[templates.PhoneApprove](t, b.visit(r.Path)); p.Number != "" || p.PollURL != "" {
+			t.Errorf("%+v", p)
+		}
+	}
+	if as, err := w.store.PendingApprovals(t.Context(), alice.id, w.clock.Now()); err != nil || len(as) != 0 {
+		t.Fatalf("%d approvals, %v", len(as), err)
+	}
+	r = b.fill(r, "phone-continue", "1")
 	p := page[templates.PhoneApprove](t, r)
 	a := w.pending(alice)
 	if p.Number != strconv.Itoa(a.Number) || len(a.Choices) != 3 || !slices.Contains(a.Choices, a.Number) {
@@ -178,6 +188,7 @@ func TestLiveness(t *testing.T) {
 	b.signIn(alice, "device-bind")
 	need := identity.Need{Level: identity.LevelLive, Txn: "txn-1", Asker: &identity.Asker{ClientID: "rp"}}
 	r := b.raise(need)
+	r = b.fill(r, "phone-continue", "1")
 	w.answers(alice, device, authn.ApprovalApproved)
 	r = b.fill(r, "phone-continue", "1")
 	page[templates.LivenessStart](t, r)

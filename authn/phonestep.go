@@ -97,7 +97,7 @@ func (s *Service) hear(v *visit) (moved bool, err error) {
 	return true, s.record(v.r.Context(), e)
 }
 
-// phoneStep is "continue", for pages without script, and "ask again".
+// phoneStep is "ask my phone", and "continue" for pages without script.
 func (s *Service) phoneStep(v *visit) error {
 	if v.flow.State.Approval.IsZero() {
 		if err := s.openApproval(v); err != nil {
@@ -157,17 +157,10 @@ func (s *Service) polled(w http.ResponseWriter, r *http.Request) (*visit, error)
 	return s.open(w, r, id)
 }
 
-// showPhone asks when nobody was asked yet. After a refusal or silence it waits
-// for the citizen to say so again.
+// showPhone shows what to compare while a phone is asked. It asks nobody itself: that
+// takes the button, or a link on another site would ring (SECURITY SS2).
 func (v *visit) showPhone(step templates.Step) (templates.Page, error) {
 	st := &v.flow.State
-	asked := st.Problem != templates.ProblemPhoneRefused && st.Problem != templates.ProblemExpired && st.Problem != templates.ProblemThrottled
-	if st.Approval.IsZero() && asked {
-		if err := v.openApproval(v); err != nil {
-			return nil, err
-		}
-		step.Problem = st.message()
-	}
 	p := templates.PhoneApprove{Step: step}
 	if st.Approval.IsZero() {
 		return p, nil

@@ -40,7 +40,7 @@ func (s *Service) Routes() []Route {
 		get("/login/liveness/state", http.HandlerFunc(s.livenessState)),
 		get("/login/phone/state", http.HandlerFunc(s.phoneState)),
 		get("/login/activate", s.page(s.activate)),
-		get("/login/cancel", s.page(s.cancel)),
+		get("/login/cancel", s.page(s.askCancel)),
 
 		post("/login/password", s.answers(StepIdentify, identity.FactorPassword, s.passwordStep)),
 		post("/login/choose", s.answers(StepFactor, "", s.choose)),
@@ -85,6 +85,9 @@ func (s *Service) choose(v *visit) error {
 	f := identity.Factor(v.form.get("factor"))
 	if !v.step.Offers(f) {
 		return v.redirect(v.path("factor"))
+	}
+	if f == identity.FactorPhone && v.flow.State.Approval.IsZero() {
+		return s.phoneStep(v)
 	}
 	return v.redirect(v.path(pageOf(f)))
 }

@@ -24,8 +24,14 @@ import (
 //
 // A citizen has an epoch. Logins, flows, trusted browsers and grants remember the
 // epoch they were made in and are dead in any other. Raising it ends everything
-// at once and for good, which is what a new password, a removed factor or a
-// frozen card do (SECURITY G6). It is never lowered.
+// at once and for good, which is what a new password, a removed or replaced factor,
+// a recovery or a frozen card do (SECURITY G6). It is never lowered.
+//
+// Methods that take a *Flow make something in a flow: nil says that they are called
+// from elsewhere. The flow must be alive and of the citizen's epoch, and the login
+// it raises alive; otherwise identity.ErrEnded. Where the method raises the epoch
+// that very flow, with the login it raises, lives on in the new one and f.Epoch says
+// which that is; every other flow of the citizen is gone.
 
 // An AliasKind says which of a citizen's numbers somebody typed.
 type AliasKind string
@@ -66,6 +72,29 @@ type Factors struct {
 
 // Any reports whether there is a second factor that counts.
 func (f Factors) Any() bool { return f.TOTP || f.Passkeys > 0 || f.Phones > 0 }
+
+// Enough decides whether a removal may be: left is what the account has when the
+// factor is gone, deviceKeys how many of its passkeys live on a registered device.
+// The store asks after the removal and before it is final, while it holds the
+// citizen, so that two removals side by side cannot both be the last but one. On
+// false nothing has changed and the answer is ErrLastFactor. Nil lets everything
+// go: what is lost, suspended or copied goes, last factor or not. It runs inside a
+// transaction and must not call the store.
+type Enough func(left Factors, deviceKeys int) bool
+
+// EnoughFor is the Enough of an installation whose logins reach floor (SECURITY
+// MF3).
+func EnoughFor(floor identity.Level) Enough {
+	return func(left Factors, deviceKeys int) bool {
+		switch {
+		case floor >= identity.LevelBound:
+			return deviceKeys > 0 || left.Phones > 0
+		case floor == identity.LevelMFA:
+			return left.Any()
+		}
+		return true
+	}
+}
 
 // Accounts finds citizens. Each call is one read.
 type Accounts interface {
@@ -228,12 +257,14 @@ type TOTPs interface {
 	// PendingTOTP returns a proposal not older than since.
 	PendingTOTP(ctx context.Context, citizen, id identity.ID, since time.Time) (TOTPFactor, error)
 	// ConfirmTOTP makes the proposal the factor, removes the one before and records
-	// step as spent.
-	ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step int64, e audit.Event) error
+	// step as spent. Where there was one before, or f used a recovery code, it
+	// raises the epoch as a removal does; login keep lives on.
+	ConfirmTOTP(ctx context.Context, citizen, id identity.ID, step int64, keep identity.ID, f *Flow, e audit.Event) error
 	// SpendStep records step if it is later than the last one; ErrSpent otherwise.
 	SpendStep(ctx context.Context, citizen, id identity.ID, step int64) error
-	// RemoveTOTP removes the factor and raises the epoch; login keep lives on.
-	RemoveTOTP(ctx context.Context, citizen, keep identity.ID, e audit.Event) error
+	// RemoveTOTP removes the factor, if what is left is enough, and raises the
+	// epoch; login keep lives on.
+	RemoveTOTP(ctx context.Context, citizen, keep identity.ID, enough Enough, e audit.Event) error
 }
 
 // RecoveryCodes keeps hashes of recovery codes.
@@ -254,23 +285,27 @@ type Passkey struct {
 	LastUsed   time.Time
 }
 
+// OnDevice reports whether it lives on one registered device.
+func (k Passkey) OnDevice() bool { return !k.Device.IsZero() && !k.Credential.BackupEligible() }
+
 // Passkeys keeps them. A disabled passkey, one on a device that is not active and
 // one of a citizen who may not sign in are not found.
 type Passkeys interface {
 	PasskeyByCredential(ctx context.Context, credentialID []byte) (Passkey, Account, error)
 	ListPasskeys(ctx context.Context, citizen identity.ID) ([]Passkey, error)
 	// AddPasskey stores the passkey and, unless d is nil, the device it lives on.
-	// A credential id is unique over all citizens: ErrConflict.
-	AddPasskey(ctx context.Context, p Passkey, d *Device, e audit.Event) error
+	// A credential id is unique over all citizens: ErrConflict. If f used a recovery
+	// code the epoch is raised.
+	AddPasskey(ctx context.Context, p Passkey, d *Device, f *Flow, e audit.Event) error
 	// UsePasskey records a sign-in: counter, flags, time. ErrSpent when the stored
 	// counter is not below the new one (both zero is fine): a copy was used at the same time.
 	UsePasskey(ctx context.Context, p Passkey, now time.Time) error
 	// DisablePasskey makes it useless for good, with the logins it proved.
 	DisablePasskey(ctx context.Context, citizen, id identity.ID, e audit.Event) error
 	RenamePasskey(ctx context.Context, citizen, id identity.ID, name string, e audit.Event) error
-	// RemovePasskey deletes it, ends the device it lived on, and ends the logins it
-	// proved except keep.
-	RemovePasskey(ctx context.Context, citizen, id, keep identity.ID, e audit.Event) error
+	// RemovePasskey deletes it, if what is left is enough, ends the device it lived
+	// on and raises the epoch; login keep lives on.
+	RemovePasskey(ctx context.Context, citizen, id, keep identity.ID, enough Enough, e audit.Event) error
 }
 
 // A Device is a phone, a trusted browser or an authenticator.
@@ -302,12 +337,13 @@ type Devices interface {
 	RenameDevice(ctx context.Context, citizen, id identity.ID, name string, e audit.Event) error
 	// EndDevice moves the device to state (suspended, lost or revoked) and ends all that hangs on it in one
 	// transaction: passkeys on it, logins it made or proved, their grants,
-	// flows and approvals (SECURITY DV2). Login keep is not spared if it hangs on
-	// the device.
-	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, e audit.Event) error
+	// flows and approvals (SECURITY DV2). An active phone or authenticator is a
+	// factor: it goes only if what is left is enough. Unless it is only suspended
+	// the epoch is raised too; login e.Login lives on if it does not hang on the device.
+	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, enough Enough, e audit.Event) error
 
 	// TrustBrowser stores a browser the citizen wants remembered.
-	TrustBrowser(ctx context.Context, d Device, e audit.Event) error
+	TrustBrowser(ctx context.Context, d Device, f *Flow, e audit.Event) error
 	// Browser returns the active, unexpired trusted browser of a cookie, and whether
 	// the cookie is the one before the last rotation.
 	Browser(ctx context.Context, cookie []byte, now time.Time) (d Device, previous bool, err error)

@@ -63,7 +63,8 @@ func (s *Service) proposal(r *http.Request, l identity.Login, id identity.ID) (T
 }
 
 // ConfirmTOTP makes the proposal the citizen's generator, in place of any other,
-// when code is right. It answers ErrWrong otherwise.
+// when code is right. It answers ErrWrong otherwise. With the one it takes the place
+// of the other sessions end (SECURITY PW5).
 func (s *Service) ConfirmTOTP(r *http.Request, l identity.Login, proposal identity.ID, code string) error {
 	f, seed, err := s.proposal(r, l, proposal)
 	if err != nil {
@@ -73,7 +74,8 @@ func (s *Service) ConfirmTOTP(r *http.Request, l identity.Login, proposal identi
 	if !ok {
 		return ErrWrong
 	}
-	return wrapIf(s.Store.ConfirmTOTP(r.Context(), l.Citizen, f.ID, step, s.change(r, audit.TOTPBound, l)), "confirming a one-time-password factor")
+	err = s.Store.ConfirmTOTP(r.Context(), l.Citizen, f.ID, step, l.ID, nil, s.change(r, audit.TOTPBound, l))
+	return wrapIf(err, "confirming a one-time-password factor")
 }
 
 // RemoveTOTP removes the generator, unless the account would fall below the floor
@@ -82,23 +84,8 @@ func (s *Service) RemoveTOTP(r *http.Request, l identity.Login) error {
 	if err := s.fresh(l); err != nil {
 		return err
 	}
-	acc, err := s.Store.Account(r.Context(), l.Citizen)
-	if err != nil {
-		return wrap(err, "reading an account")
-	}
-	if !acc.Factors.TOTP {
-		return identity.ErrNotFound
-	}
-	left := acc.Factors
-	left.TOTP = false
-	keys, err := s.deviceKeys(r, l.Citizen, identity.ID{})
-	if err != nil {
-		return err
-	}
-	if !s.enough(left, keys) {
-		return ErrLastFactor
-	}
-	return wrapIf(s.Store.RemoveTOTP(r.Context(), l.Citizen, l.ID, s.change(r, audit.TOTPRemoved, l)), "removing a one-time-password factor")
+	err := s.Store.RemoveTOTP(r.Context(), l.Citizen, l.ID, EnoughFor(s.Config.Floor), s.change(r, audit.TOTPRemoved, l))
+	return wrapIf(err, "removing a one-time-password factor")
 }
 
 // RenewRecovery makes a new set of recovery codes, in place of the old ones, and

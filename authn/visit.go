@@ -66,7 +66,7 @@ func (v *visit) weigh() error {
 				return wrap(err, "listing passkeys")
 			}
 			for _, k := range v.keys {
-				if onDevice(k) {
+				if k.OnDevice() {
 					v.means.DeviceKeys++
 				}
 			}
@@ -75,9 +75,6 @@ func (v *visit) weigh() error {
 	v.step = Next(v.flow, v.means, v.now)
 	return nil
 }
-
-// onDevice reports whether a passkey lives on one registered device.
-func onDevice(k Passkey) bool { return !k.Device.IsZero() && !k.Credential.BackupEligible() }
 
 // move stores what became of the flow; of two answers one moves it.
 func (v *visit) move() error {

@@ -237,7 +237,7 @@ func (w *world) settles(p *person) *person {
 	if err := w.store.ProposeTOTP(ctx, f); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.ConfirmTOTP(ctx, p.id, f.ID, 1, w.event(audit.TOTPBound, p.id)); err != nil {
+	if err := w.store.ConfirmTOTP(ctx, p.id, f.ID, 1, identity.ID{}, nil, w.event(audit.TOTPBound, p.id)); err != nil {
 		w.t.Fatal(err)
 	}
 	return p

@@ -55,7 +55,7 @@ const (
 	FactorPasskey  Factor = "passkey"
 	FactorTOTP     Factor = "totp"
 	FactorPhone    Factor = "phone"
-	FactorRecovery Factor = "recovery" // opens the door to re-binding, raises no level (SECURITY MF4)
+	FactorRecovery Factor = "recovery" // opens the door to re-binding, raises no level and caps it (SECURITY MF4)
 	FactorFace     Factor = "face"
 )
 
@@ -89,9 +89,13 @@ type Assurance struct {
 
 // Assess weighs proofs. Those before since do not count, nor does a liveness
 // verdict given for another transaction than txn or older than LiveFor.
+//
+// A recovery code among the proofs caps the level at LevelMFA, and does so however
+// old it is: what came after stands on it, and a since between the two must not make
+// that forgotten. A complete new sign-in has none (SECURITY MF4).
 func Assess(proofs []Proof, since time.Time, txn string, now time.Time) Assurance {
 	var a Assurance
-	var password, otp, key, boundKey, face bool
+	var password, otp, key, boundKey, face, recovered bool
 	say := func(names ...string) {
 		for _, n := range names {
 			if !slices.Contains(a.AMR, n) {
@@ -106,6 +110,7 @@ func Assess(proofs []Proof, since time.Time, txn string, now time.Time) Assuranc
 		return "swk"
 	}
 	for _, p := range proofs {
+		recovered = recovered || p.Factor == FactorRecovery
 		if p.At.Before(since) || p.At.After(now) {
 			continue
 		}
@@ -146,7 +151,7 @@ func Assess(proofs []Proof, since time.Time, txn string, now time.Time) Assuranc
 	switch {
 	case key || password && otp:
 		a.Level = LevelMFA
-		if boundKey {
+		if boundKey && !recovered {
 			a.Level = LevelBound
 		}
 	case password:

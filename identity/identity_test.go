@@ -42,6 +42,13 @@ func TestAssess(t *testing.T) {
 		{"password-twice", []Proof{at(FactorPassword), at(FactorPassword)}, time.Time{}, "", noon, LevelBasic, []string{"pwd"}},
 		// A recovery code leads to re-binding and not to a token (MF4).
 		{"password-and-recovery", []Proof{at(FactorPassword), at(FactorRecovery)}, time.Time{}, "", noon, LevelBasic, []string{"pwd"}},
+		// Nor to a high one by way of the key that was bound with it.
+		{"recovery-then-a-bound-key", []Proof{at(FactorPassword), at(FactorRecovery), passkey}, time.Time{}, "", noon, LevelMFA, []string{"pwd", "hwk", "user", "mfa"}},
+		{"recovery-then-a-phone", []Proof{at(FactorPassword), at(FactorRecovery), boundPhone}, time.Time{}, "", noon, LevelMFA, []string{"pwd", "swk", "user", "mfa"}},
+		{"recovery-then-a-code", []Proof{at(FactorPassword), at(FactorRecovery), at(FactorTOTP)}, time.Time{}, "", noon, LevelMFA, []string{"pwd", "otp", "mfa"}},
+		{"recovery-then-a-face", []Proof{at(FactorRecovery), passkey, face}, time.Time{}, "t1", noon, LevelMFA, []string{"hwk", "user", "mfa"}},
+		// A max_age that falls between the two does not wash it off.
+		{"recovery-before-what-counts", []Proof{at(FactorRecovery, func(p *Proof) { p.At = noon.Add(-time.Minute) }), passkey}, noon.Add(-time.Second), "", noon, LevelMFA, []string{"hwk", "user", "mfa"}},
 		{"passkey", []Proof{passkey}, time.Time{}, "", noon, LevelBound, []string{"hwk", "user", "mfa"}},
 		// A key that is copied between devices lives on none of them.
 		{"synced-passkey", []Proof{synced}, time.Time{}, "", noon, LevelMFA, []string{"swk", "user", "mfa"}},

@@ -87,7 +87,6 @@ page     citizen  GET  /account/sessions
 page     citizen  POST /account/sessions form
 page     citizen  GET  /account/sign-out
 page     citizen  POST /account/sign-out form
-page     citizen  GET  /account/totp
 page     citizen  GET  /account/totp/{id}
 page     citizen  POST /account/totp/{id} form
 

@@ -40,6 +40,11 @@ func (k sealed) Tag(id uint32, data []byte) ([]byte, error) {
 }
 
 // derive makes a key of 32 bytes for one label under the active key of a purpose.
+// What is hashed under it is looked up under it, so it may not change while such a
+// hash is good for something. Nothing rotates data keys yet: each purpose has its
+// version 1 and no other. Whoever adds a rotation has to let the handles, forms and
+// client secrets of the version before be found as well, and to derive anew in
+// running replicas, which do it once, at start.
 func (k sealed) derive(purpose seal.Purpose, label string) ([]byte, error) {
 	return k.store.Keys().MAC(purpose, []byte("derive"), []byte(label))
 }

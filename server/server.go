@@ -134,7 +134,7 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	}
 	devices, err := deviceapi.New(deviceapi.Parts{
 		Store: in.Store, Nonces: phone.Nonces{Tag: keys.token("phone-nonce"), Check: keys.check("phone-nonce")},
-		Attest: in.Attest, Least: in.KeyLevel, Origin: in.Issuer, Throttle: keys.index("throttle"),
+		Attest: in.Attest, Least: in.KeyLevel, Floor: in.Login.Floor, Origin: in.Issuer, Throttle: keys.index("throttle"),
 		Source: s.sources.Of, Place: s.place, Clock: in.Clock, Rand: in.Rand, Log: in.Log,
 	})
 	if err != nil {

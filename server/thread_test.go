@@ -155,7 +155,7 @@ func (h *house) people(t testing.TB) {
 	if err := h.store.ProposeTOTP(ctx, f); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.store.ConfirmTOTP(ctx, h.citizen, f.ID, 1, by(audit.TOTPBound)); err != nil {
+	if err := h.store.ConfirmTOTP(ctx, h.citizen, f.ID, 1, identity.ID{}, nil, by(audit.TOTPBound)); err != nil {
 		t.Fatal(err)
 	}
 	h.secret = h.client(t, `{"client_id":"pension","client_name":"Pension office",

@@ -48,7 +48,6 @@ type AccountSecurity struct {
 	RecoveryLeft    int
 	PasswordURL     string // PasswordChange
 	PasskeyURL      string // EnrolPasskey
-	TOTPURL         string // EnrolTOTP
 }
 
 // PasswordChange asks for the old one and the new one.

@@ -30,10 +30,11 @@
 //	EnrolTOTP            code                      code-submit
 //	EnrolPasskey         -                         passkey-create
 //	RecoveryCodes        -                         codes-kept
+//	Cancel               -                         cancel-confirm
 //	LogoutConfirm        -                         logout-confirm
 //	PasswordChange       current password          password-submit
 //	AccountSecurity      do=passkey-rename (id, name) | passkey-remove (id) |
-//	                     totp-remove | recovery-renew
+//	                     totp-add | totp-remove | recovery-renew
 //	AccountDevices       do=device-rename (id, name) | device-end (id)
 //	AccountSessions      do=session-end (id) | sessions-end-others
 //	AccountConsents      do=consent-withdraw (id)

@@ -12,6 +12,12 @@ type Busy struct {
 	Reference string
 }
 
+// Cancel asks before a sign-in is given up.
+type Cancel struct {
+	Step
+	BackURL string // to where the sign-in stands
+}
+
 // LogoutConfirm asks before signing out on an application's word.
 type LogoutConfirm struct{ Step }
 
@@ -29,6 +35,7 @@ type Privacy struct{}
 
 func (Error) file() string         { return "error" }
 func (Busy) file() string          { return "busy" }
+func (Cancel) file() string        { return "cancel" }
 func (LogoutConfirm) file() string { return "logout-confirm" }
 func (SignedOut) file() string     { return "signed-out" }
 func (Lost) file() string          { return "lost" }
@@ -41,6 +48,6 @@ func every() []Page {
 		LivenessStart{}, LivenessWaiting{}, LivenessResult{}, Consent{}, FormPost{},
 		Activate{}, ActivatePassword{}, ActivateGreeting{}, EnrolChoice{}, EnrolTOTP{}, EnrolPasskey{}, RecoveryCodes{},
 		AccountHome{}, AccountSecurity{}, PasswordChange{}, AccountDevices{}, AddPhone{}, AccountSessions{}, AccountConsents{},
-		Error{}, Busy{}, LogoutConfirm{}, SignedOut{}, Lost{}, Privacy{},
+		Error{}, Busy{}, Cancel{}, LogoutConfirm{}, SignedOut{}, Lost{}, Privacy{},
 	}
 }

@@ -98,11 +98,11 @@ type TOTPCode struct{ Step }
 // RecoveryCode asks for one of the codes kept on paper.
 type RecoveryCode struct{ Step }
 
-// PhoneApprove waits for the bound phone.
+// PhoneApprove waits for the bound phone, or offers to ask it.
 type PhoneApprove struct {
 	Step
 	Phone   Text
-	Number  string // the one to choose on the phone
+	Number  string // the one to choose on the phone; "" while none is asked
 	PollURL string
 }
 

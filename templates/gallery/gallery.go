@@ -88,6 +88,7 @@ func signIn() []Sample {
 		{"phone-approve", templates.PhoneApprove{
 			Step: with(known(), noProblem(), by(templates.FactorTOTP)), Phone: "王女士的手机", Number: "47", PollURL: "/login/phone/state",
 		}},
+		{"phone-approve-ask", templates.PhoneApprove{Step: with(known(), templates.Say(templates.ProblemPhoneRefused), by(templates.FactorTOTP))}},
 		{"passkey-step", templates.PasskeyStep{Step: with(known(), noProblem(), by(templates.FactorPhone)), Passkey: ceremony()}},
 		{"bind-device", templates.BindDevice{Step: known(), Device: "Chrome 浏览器（Windows 电脑）", Days: 30}},
 		{"step-up", templates.StepUp{
@@ -161,12 +162,12 @@ func account() []Sample {
 				{ID: "k2", Name: "家里的平板", Synced: true, Made: day(8, 20, 30)},
 			},
 			TOTP: true, TOTPSince: day(3, 10, 12), RecoveryLeft: 7,
-			PasswordURL: "/account/security/password", PasskeyURL: "/account/security/passkey", TOTPURL: "/account/security/totp",
+			PasswordURL: "/account/security/password", PasskeyURL: "/account/security/passkey",
 		}},
 		{"account-security-bare", templates.AccountSecurity{
 			Account:         templates.Account{Problem: templates.Say(templates.ProblemLastFactor)},
 			PasswordChanged: day(3, 10, 5), PasswordURL: "/account/security/password",
-			PasskeyURL: "/account/security/passkey", TOTPURL: "/account/security/totp",
+			PasskeyURL: "/account/security/passkey",
 		}},
 		{"password-change", templates.PasswordChange{Username: "wangxiuying", MinLength: 8, BackURL: "/account/security"}},
 		{"password-change-problem", templates.PasswordChange{
@@ -204,6 +205,7 @@ func outcome() []Sample {
 			Title: templates.Say(templates.ErrorRequestTitle), Next: templates.Say(templates.ErrorRequestNext), Reference: "7F3K-92QX",
 		}},
 		{"busy", templates.Busy{Seconds: 5, Reference: "7F3K-92QX"}},
+		{"cancel", templates.Cancel{Step: step(), BackURL: "/login"}},
 		{"logout-confirm", templates.LogoutConfirm{Step: step()}},
 		{"signed-out", templates.SignedOut{}},
 		{"signed-out-return", templates.SignedOut{Client: "养老金服务大厅", ReturnURL: "https://pension.example.cn/bye"}},
