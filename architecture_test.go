@@ -43,7 +43,7 @@ var keepers = map[string][]string{
 	"github.com/prometheus/client_golang": {"server", "cmd"},
 	"go.opentelemetry.io":                 {"server", "cmd"},
 	"github.com/coreos/go-oidc":           {"cmd/ecardid/internal/pension", "e2e"},
-	"github.com/emmansun/gmsm":            {"internal", "authn/totp", "authn/password", "authn/phone", "audit", "liveness"},
+	"github.com/emmansun/gmsm":            {"internal", "authn/totp", "authn/password", "audit", "liveness"},
 	"github.com/boombuler/barcode":        {"templates"},
 	"github.com/chromedp":                 {"e2e"},
 }

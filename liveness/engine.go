@@ -122,7 +122,9 @@ func (e *Engine) giveUp(ctx context.Context, s Session) {
 // Only one call ever returns a Verdict that has Passed; any other that comes as
 // close as it may gets identity.ErrSpent. A refusal is no error: look at
 // Verdict.Passed and at nothing else. Unavailable leaves the session pending and
-// may be asked again until its end; no result by then is no pass.
+// may be asked again until its end; no result by then is no pass. It waits for one
+// call to the provider at most, and for none while another Finish of this session
+// does.
 func (e *Engine) Finish(ctx context.Context, id identity.ID, current Transaction) (Verdict, error) {
 	s, err := e.sessions.Get(ctx, id)
 	if err != nil {
@@ -140,7 +142,11 @@ func (e *Engine) Finish(ctx context.Context, id identity.ID, current Transaction
 	}
 
 	jws, err := e.provider.pull(ctx, s)
-	if err != nil {
+	switch {
+	case errors.Is(err, errBusy):
+		// Nobody was asked, so nothing is known: not even that it is over.
+		return Verdict{Outcome: Unavailable, Reason: ReasonNotReady, Provider: s.Provider}, nil
+	case err != nil:
 		e.log.InfoContext(ctx, "no liveness result", "session", id, "cause", err)
 		if e.over(s) || errors.Is(err, ErrNotReady) && !e.clock.Now().Before(s.Ends) {
 			return e.expire(ctx, s)

@@ -34,8 +34,14 @@ var (
 	ErrNotReady = errors.New("liveness: no result yet")
 )
 
-// errCall is a failure that another try a second later may not meet.
-var errCall = fmt.Errorf("%w: call failed", ErrUnavailable)
+var (
+	// errCall is a failure that another try a moment later may not meet.
+	errCall = fmt.Errorf("%w: call failed", ErrUnavailable)
+
+	// errBusy: the provider was not asked, because it is being asked about this
+	// session already or about as many as it may be at once.
+	errBusy = fmt.Errorf("%w: being asked already", ErrUnavailable)
+)
 
 // A Provider is the line to the other side: its own connections, its own breaker
 // and its own bound on calls at once, so that a provider that hangs takes
@@ -45,10 +51,10 @@ type Provider struct {
 	refs  refs
 	clock clock.Clock
 	http  *http.Client
-	slots chan struct{}
 
 	mu      sync.Mutex
 	breaker breaker
+	asking  map[identity.ID]bool // the sessions that somebody waits for here; maxCalls at most
 
 	budget  time.Duration
 	call    time.Duration
@@ -83,10 +89,10 @@ func NewProvider(cfg Config, clk clock.Clock) (*Provider, error) {
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		slots:   make(chan struct{}, maxCalls),
+		asking:  make(map[identity.ID]bool, maxCalls),
 		budget:  pullBudget,
 		call:    callTimeout,
-		backoff: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
+		backoff: []time.Duration{retryAfter},
 	}, nil
 }
 
@@ -112,6 +118,11 @@ type started struct {
 // start asks for a session. It is tried once: a second session for the same
 // request would be a second try that nobody counted.
 func (p *Provider) start(ctx context.Context, s Session, txn Transaction, returnURI string) (started, error) {
+	leave, err := p.enter(s.ID)
+	if err != nil {
+		return started{}, err
+	}
+	defer leave()
 	now := p.clock.Now()
 	c := startClaims{
 		Issuer: p.cfg.Audience, Audience: p.cfg.Issuer, JTI: identity.NewID().String(),
@@ -137,13 +148,13 @@ func (p *Provider) start(ctx context.Context, s Session, txn Transaction, return
 	if err != nil {
 		return started{}, err
 	}
-	f := parseFields(body, "session_id", "capture_url", "expires_at", "standin?")
-	got := started{sessionID: f.text("session_id", maxText), captureURL: f.text("capture_url", maxURL)}
-	ends := f.integer("expires_at", 1, maxTime)
-	standIn := f.flag("standin")
+	f := fields(body, "session_id", "capture_url", "expires_at", "standin?")
+	got := started{sessionID: f.Text("session_id", maxText), captureURL: f.Text("capture_url", maxURL)}
+	ends := f.Integer("expires_at", 1, maxTime)
+	standIn := f.Flag("standin")
 	switch {
-	case f.err != nil:
-		err = fmt.Errorf("%w: start answer: %w", ErrUnavailable, f.err)
+	case f.Err() != nil:
+		err = fmt.Errorf("%w: start answer: %w", ErrUnavailable, f.Err())
 	case strings.Trim(got.sessionID, sessionIDChars) != "":
 		// It becomes part of a path.
 		err = fmt.Errorf("%w: start answer: session_id: letters, digits, - and _ only", ErrUnavailable)
@@ -162,9 +173,18 @@ func (p *Provider) start(ctx context.Context, s Session, txn Transaction, return
 	return got, nil
 }
 
-// pull asks for the result of a session, again after one, two and four seconds,
-// within the budget. What it returns is not verified.
+// pull asks for the result of a session. The page that waits for it asks again by
+// itself, so "not yet" is an answer; only a call that failed quickly is made once
+// more, and all of it takes no longer than one call may. Of two who ask for one
+// session the second hears errBusy at once, and so does whoever comes when maxCalls
+// are asking: a provider that hangs holds no more requests than that (SECURITY DS1,
+// LV2). What pull returns is not verified.
 func (p *Provider) pull(ctx context.Context, s Session) (string, error) {
+	leave, err := p.enter(s.ID)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, p.budget)
 	defer cancel()
 	path := "/liveness/v1/sessions/" + url.PathEscape(s.ProviderSession) + "/result"
@@ -179,7 +199,7 @@ func (p *Provider) pull(ctx context.Context, s Session) (string, error) {
 		if err == nil {
 			return string(body), nil
 		}
-		if try == len(p.backoff) || !errors.Is(err, errCall) && !errors.Is(err, ErrNotReady) {
+		if try == len(p.backoff) || !errors.Is(err, errCall) {
 			return "", err
 		}
 		wait := time.NewTimer(p.backoff[try])
@@ -197,12 +217,6 @@ func (p *Provider) post(ctx context.Context, path, typ string, claims any, statu
 	jws, err := jose.Sign(p.cfg.SigningKey, typ, claims)
 	if err != nil {
 		return nil, fmt.Errorf("signing a %s: %w", typ, err)
-	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	default:
-		return nil, fmt.Errorf("%w: too many calls at once", ErrUnavailable)
 	}
 	if !p.admit() {
 		return nil, fmt.Errorf("%w: it did not answer lately", ErrUnavailable)
@@ -258,6 +272,21 @@ func (p *Provider) exchange(ctx context.Context, path, jws string, status int, m
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrUnavailable, maxBody)
 	}
 	return body, nil
+}
+
+// enter takes a place for all that is asked about a session; leave gives it back.
+func (p *Provider) enter(session identity.ID) (leave func(), err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asking[session] || len(p.asking) >= maxCalls {
+		return nil, errBusy
+	}
+	p.asking[session] = true
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.asking, session)
+	}, nil
 }
 
 func (p *Provider) admit() bool {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/emmansun/gmsm/sm3"
+
+	"ecardid/internal/strictjson"
 )
 
 // What a provider can answer. Only one of the four is a success.
@@ -49,60 +51,61 @@ func (result) LogValue() slog.Value { return slog.StringValue("liveness result")
 // maxTime is the year 9999: what does not fit our databases is no time.
 const maxTime = 253402300799
 
+// fields reads one JSON object that has exactly the named members.
+func fields(raw []byte, names ...string) *strictjson.Fields {
+	return strictjson.Limits{Bytes: maxBody, Depth: maxDepth}.Fields(raw, names...)
+}
+
 // parseResult reads the claims of a result or a notice. A member that is
 // missing, unknown, doubled or of another type is an error, and an error returns
 // the zero result.
 func parseResult(payload []byte) (result, error) {
-	f := parseFields(payload, "iss", "aud", "jti", "iat", "exp", "session_id", "request_id", "nonce", "txn_hash",
+	f := fields(payload, "iss", "aud", "jti", "iat", "exp", "session_id", "request_id", "nonce", "txn_hash",
 		"subject_ref", "device_ref", "verdict", "liveness", "match", "risk", "captured_at", "attempt", "evidence_ref")
-	at := func(name string) time.Time { return time.Unix(f.integer(name, 1, maxTime), 0).UTC() }
+	at := func(name string) time.Time { return time.Unix(f.Integer(name, 1, maxTime), 0).UTC() }
 	r := result{
-		issuer:     f.text("iss", maxURL),
-		audience:   f.text("aud", maxURL), // an array, even of one, is another audience
-		jti:        f.text("jti", maxText),
+		issuer:     f.Text("iss", maxURL),
+		audience:   f.Text("aud", maxURL), // an array, even of one, is another audience
+		jti:        f.Text("jti", maxText),
 		issuedAt:   at("iat"),
 		expires:    at("exp"),
-		sessionID:  f.text("session_id", maxText),
-		requestID:  f.text("request_id", maxText),
-		nonce:      f.text("nonce", maxText),
-		txnHash:    f.text("txn_hash", maxText),
-		subjectRef: f.text("subject_ref", maxText),
-		answer:     f.text("verdict", maxText),
-		risks:      f.texts("risk", maxRisks),
+		sessionID:  f.Text("session_id", maxText),
+		requestID:  f.Text("request_id", maxText),
+		nonce:      f.Text("nonce", maxText),
+		txnHash:    f.Text("txn_hash", maxText),
+		subjectRef: f.Text("subject_ref", maxText),
+		answer:     f.Text("verdict", maxText),
+		risks:      f.Texts("risk", maxRisks, maxText),
 		capturedAt: at("captured_at"),
-		attempt:    int(f.integer("attempt", 1, maxAttempt)),
+		attempt:    int(f.Integer("attempt", 1, maxAttempt)),
 	}
-	if f.err == nil && !f.isNull("device_ref") {
-		r.deviceRef = f.text("device_ref", maxText)
+	if !f.IsNull("device_ref") {
+		r.deviceRef = f.Text("device_ref", maxText)
 	}
 	// The provider's own note to itself; we check that it is one and forget it.
-	f.text("evidence_ref", maxText)
+	f.Text("evidence_ref", maxText)
 
 	switch r.answer {
 	case answerPass, answerFail, answerInconclusive, answerError:
 	default:
-		f.fail("verdict", "is none that we know")
+		f.Fail("verdict", "is none that we know")
 	}
-	if f.err == nil {
-		inner := parseFields(f.members["liveness"], "score", "threshold", "pad")
-		r.liveness = score{
-			value:     int(inner.integer("score", 0, 100)),
-			threshold: int(inner.integer("threshold", 0, 100)),
-			pad:       int(inner.integer("pad", 0, 9)),
-		}
-		f.err = inner.err
+	inner := f.Object("liveness", "score", "threshold", "pad")
+	r.liveness = score{
+		value:     int(inner.Integer("score", 0, 100)),
+		threshold: int(inner.Integer("threshold", 0, 100)),
+		pad:       int(inner.Integer("pad", 0, 9)),
 	}
-	if f.err == nil && !f.isNull("match") {
-		inner := parseFields(f.members["match"], "score", "threshold", "source")
+	if !f.IsNull("match") {
+		inner := f.Object("match", "score", "threshold", "source")
 		r.match = &score{
-			value:     int(inner.integer("score", 0, 100)),
-			threshold: int(inner.integer("threshold", 0, 100)),
-			source:    Reference(inner.text("source", maxText)),
+			value:     int(inner.Integer("score", 0, 100)),
+			threshold: int(inner.Integer("threshold", 0, 100)),
+			source:    Reference(inner.Text("source", maxText)),
 		}
-		f.err = inner.err
 	}
-	if f.err != nil {
-		return result{}, f.err
+	if err := f.Err(); err != nil {
+		return result{}, err
 	}
 	return r, nil
 }

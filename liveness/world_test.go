@@ -128,7 +128,7 @@ func newWorld(t *testing.T, alg jose.Alg, change ...func(*liveness.Config)) *wor
 		t.Fatal(err)
 	}
 	t.Cleanup(w.engine.Close)
-	w.engine.Hurry(5*time.Second, 8*time.Second, 5*time.Millisecond, 5*time.Millisecond)
+	w.engine.Hurry(5*time.Second, 8*time.Second, 5*time.Millisecond)
 	return w
 }
 
@@ -143,11 +143,15 @@ func (w *world) wire(rw http.ResponseWriter, r *http.Request) {
 		w.starts = append(w.starts, string(body))
 		w.mu.Unlock()
 	}
-	w.standin.ServeHTTP(rec, r)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if isPull {
+	if isPull { // counted first: whoever is cut off counts as well, and at once
+		w.mu.Lock()
 		w.pulls++
+		w.mu.Unlock()
+	}
+	w.standin.ServeHTTP(rec, r)
+	if isPull {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.results = append(w.results, rec.b.String())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -127,10 +128,8 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 	if unknown := scopes.Unknown(strings.Fields(c.Scope)); len(unknown) > 0 {
 		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: scope names %s, which the catalogue does not have", strings.Join(unknown, ", "))
 	}
-	for _, alg := range []string{c.IDTokenSignedAlg, c.AccessTokenSignedAlg} {
-		if !slices.Contains(keyring.DefaultPolicy().Algs, jose.Alg(alg)) {
-			return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: no key of ours signs %s", alg)
-		}
+	if err := e.signable(ctx, s, c); err != nil {
+		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: %w", err)
 	}
 	all, _, err := s.AllClients(ctx)
 	if err != nil {
@@ -165,6 +164,34 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 		return oauth.Client{}, secret.Value{}, err
 	}
 	return c, shown, nil
+}
+
+// signable makes sure that there is a key for the client's tokens. ES256 and SM2 keys
+// are there from the first start on; RSA keys take a moment to find, and whoever needs
+// one before the server has made it waits for it here.
+func (e *env) signable(ctx context.Context, s *storage.Store, c oauth.Client) error {
+	ring := keyring.Keyring{Store: s, Policy: keyring.DefaultPolicy(), Clock: e.clock, Log: slog.New(slog.DiscardHandler)}
+	for _, alg := range []jose.Alg{jose.Alg(c.IDTokenSignedAlg), jose.Alg(c.AccessTokenSignedAlg)} {
+		if !slices.Contains(ring.Policy.Algs, alg) {
+			return fmt.Errorf("no key of ours signs %s", string(alg))
+		}
+		if alg != jose.RS256 && alg != jose.PS256 {
+			continue
+		}
+		if err := ring.Load(ctx); err != nil {
+			return err
+		}
+		if _, err := ring.Signer(alg); err == nil {
+			continue
+		}
+		if err := ring.Renew(ctx); err != nil {
+			return err
+		}
+		if _, err := ring.Signer(alg); err != nil {
+			return fmt.Errorf("the key that signs %s is not there yet: %w", string(alg), err)
+		}
+	}
+	return nil
 }
 
 // outgoing is the newest of the secrets so far, with an end.

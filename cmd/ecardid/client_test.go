@@ -83,6 +83,21 @@ func TestSecretsOfClients(t *testing.T) {
 		t.Error("the one before outlived its day")
 	}
 
+	for _, alg := range []string{"RS256", "PS256", "SGD_SM3_SM2"} { // whatever is admitted can be signed
+		apply(plain+`,"id_token_signed_response_alg":"`+alg+`","access_token_signed_response_alg":"`+alg+`"}`, false)
+	}
+	keys, err := s.SigningKeys(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := map[string]bool{}
+	for _, k := range keys {
+		active[k.Alg] = active[k.Alg] || k.State == "active"
+	}
+	if !active["RS256"] || !active["PS256"] {
+		t.Errorf("keys that sign: %v", active)
+	}
+
 	ev := e.event(audit.ClientSuspended, "test")
 	ev.Client = "clinic"
 	if err := s.SuspendClient(ctx, "clinic", now.Now(), ev); err != nil {

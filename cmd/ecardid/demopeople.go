@@ -207,7 +207,7 @@ func (e *env) comeIn(ctx context.Context, s *storage.Store, hasher *password.Has
 		return err
 	}
 	one.TOTP = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(f.Seed)
-	return s.ConfirmTOTP(ctx, id, f.ID, 0, ev(audit.TOTPBound))
+	return s.ConfirmTOTP(ctx, id, f.ID, 0, identity.ID{}, nil, ev(audit.TOTPBound))
 }
 
 // codeHint is the code an authenticator app would show now.

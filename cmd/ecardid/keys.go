@@ -31,7 +31,9 @@ func keysCommand(e *env) *cobra.Command {
 		},
 	}
 	rotate := &cobra.Command{
-		Use: "rotate", Short: "Rotate signing keys now: successors are published first and sign an hour later", Args: exactly(),
+		Use: "rotate", Short: "Replace the signing keys: successors are published now and sign an hour later", Args: exactly(),
+		Long: "Replace the signing keys. Successors are published now; an hour later, when every relying\n" +
+			"party knows them, the running server lets them sign by itself. Once is enough.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withStore(cmd.Context(), func(ctx context.Context, c *config.Config, s *storage.Store) error {
 				ring := keyring.Keyring{Store: s, Policy: keyring.DefaultPolicy(), Clock: e.clock, Log: slog.New(slog.DiscardHandler)}
@@ -42,7 +44,10 @@ func keysCommand(e *env) *cobra.Command {
 				if err := s.Record(ctx, e.event(audit.KeyRotated, "asked for at the command line")); err != nil {
 					return err
 				}
-				return e.listKeys(ctx, c, s)
+				if err := e.listKeys(ctx, c, s); err != nil || e.json {
+					return err
+				}
+				return e.said(nil, "a key that is %s signs an hour after it was made, by itself while ecardid serves", jose.Next)
 			})
 		},
 	}

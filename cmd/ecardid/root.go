@@ -141,9 +141,21 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// withStore opens configuration, database and data keys, lets fn work, and links
-// what fn did into the audit trail.
+// withStore lets fn work, and links what fn did into the audit trail.
 func (e *env) withStore(ctx context.Context, fn func(ctx context.Context, c *config.Config, s *storage.Store) error) error {
+	return e.opened(ctx, func(ctx context.Context, c *config.Config, s *storage.Store) error {
+		if err := fn(ctx, c, s); err != nil {
+			return err
+		}
+		if _, err := s.ChainAudit(ctx); err != nil {
+			return fmt.Errorf("done, but the audit trail cannot be continued: %w", err)
+		}
+		return nil
+	})
+}
+
+// opened opens configuration, database and data keys for fn.
+func (e *env) opened(ctx context.Context, fn func(ctx context.Context, c *config.Config, s *storage.Store) error) error {
 	c, err := config.Load(e.config, config.NeedKeys)
 	if err != nil {
 		return err
@@ -153,13 +165,7 @@ func (e *env) withStore(ctx context.Context, fn func(ctx context.Context, c *con
 		return err
 	}
 	defer s.Close()
-	if err := fn(ctx, c, s); err != nil {
-		return err
-	}
-	if _, err := s.ChainAudit(ctx); err != nil {
-		return fmt.Errorf("done, but the audit trail cannot be continued: %w", err)
-	}
-	return nil
+	return fn(ctx, c, s)
 }
 
 // unlocked opens the database and its data keys.

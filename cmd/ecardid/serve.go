@@ -25,12 +25,13 @@ const (
 	readTime   = 15 * time.Second
 	writeTime  = 30 * time.Second
 	idleTime   = 60 * time.Second
-	maxHeaders = 32 << 10
+	maxHeaders = 32<<10 - slack
+	slack      = 4 << 10 // net/http reads this much more before it refuses
 
 	profileTime = 2 * time.Minute  // a profile of a minute has to be written too
 	drainTime   = 20 * time.Second // systemd and Kubernetes wait thirty
 
-	sweepEvery = 5 * time.Minute
+	sweepEvery = 30 * time.Second
 	chainEvery = 2 * time.Second
 	chainRest  = time.Minute // after a failure, which is alarming once a minute
 )

@@ -68,14 +68,5 @@ func auditCommand(e *env) *cobra.Command {
 // withTrail is withStore for those who only look: they do not link what they find,
 // which would put yesterday's forgery under today's seal.
 func (e *env) withTrail(ctx context.Context, fn func(ctx context.Context, s *storage.Store) error) error {
-	c, err := config.Load(e.config, config.NeedKeys)
-	if err != nil {
-		return err
-	}
-	s, err := e.unlocked(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	return fn(ctx, s)
+	return e.opened(ctx, func(ctx context.Context, _ *config.Config, s *storage.Store) error { return fn(ctx, s) })
 }

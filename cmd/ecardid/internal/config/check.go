@@ -54,6 +54,8 @@ func (c *Config) checkDatabase(k *checker) {
 		k.bad("database", "missing: postgres://… or sqlite:PATH")
 	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") && !strings.HasPrefix(dsn, "sqlite:"):
 		k.bad("database", "neither postgres://… nor sqlite:PATH")
+	case c.Database.inline != "" && hasPassword(dsn):
+		k.bad("database", "there is a password in it, which does not belong in this file: name a file or an environment variable with the whole text, {file: PATH} or {env: NAME}")
 	}
 	c.Made.DSN = dsn
 	if c.Limits.DatabaseConnections < 0 || c.Limits.DatabaseConnections > 10_000 {
@@ -62,6 +64,26 @@ func (c *Config) checkDatabase(k *checker) {
 	if !slices.Contains([]string{"prepare", "describe", "none"}, c.Limits.StatementCache) {
 		k.bad("limits.statement_cache", "prepare, describe or none, not %q", c.Limits.StatementCache)
 	}
+}
+
+// hasPassword reports whether a PostgreSQL address carries one. It looks at the text:
+// an address of several hosts is no URL to everybody.
+func hasPassword(dsn string) bool {
+	rest, postgres := strings.CutPrefix(strings.Replace(dsn, "postgresql://", "postgres://", 1), "postgres://")
+	if !postgres {
+		return false
+	}
+	before, query, _ := strings.Cut(rest, "?")
+	if at := strings.LastIndexByte(before, '@'); at >= 0 && strings.Contains(before[:at], ":") {
+		return true
+	}
+	for setting := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(setting, "=")
+		if plain, err := url.QueryUnescape(name); err != nil || plain == "password" || plain == "sslpassword" {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Config) checkKEK(k *checker, need Need) {
@@ -119,6 +141,14 @@ func loopbackListener(address string) bool {
 	return err == nil && host != "" && loopbackName(host)
 }
 
+// tooWide reports whether a network holds more than anybody's own proxies.
+func tooWide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < 8
+	}
+	return p.Bits() < 16 || p.Addr().Is4In6() && p.Bits() < 96+8
+}
+
 func (c *Config) checkListeners(k *checker) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		k.bad("listen", "want HOST:PORT")
@@ -134,8 +164,8 @@ func (c *Config) checkListeners(k *checker) {
 		switch {
 		case err != nil:
 			k.bad("behind_proxy", "%q is neither an address nor a network", p)
-		case prefix.Bits() == 0:
-			k.bad("behind_proxy", "%q would believe anybody", p)
+		case tooWide(prefix):
+			k.bad("behind_proxy", "%q would believe half the world: name the proxies, or a network no wider than /8 (IPv4) or /16 (IPv6)", p)
 		default:
 			c.Made.Proxies = append(c.Made.Proxies, prefix.Masked())
 		}
@@ -144,12 +174,9 @@ func (c *Config) checkListeners(k *checker) {
 	case c.TLS.Certificate == "" != (c.TLS.Key == ""):
 		k.bad("tls", "certificate and key go together")
 	case c.TLS.Certificate != "":
-		pair, err := tls.LoadX509KeyPair(c.TLS.Certificate, c.TLS.Key)
-		if err != nil {
+		if err := c.readCertificate(); err != nil {
 			k.bad("tls", "%v", err)
-			break
 		}
-		c.Made.Certificate = &pair
 	case len(c.BehindProxy) == 0 && !loopbackListener(c.Listen):
 		k.bad("tls", "missing: listening on %s needs tls, or behind_proxy with the addresses of whoever ends TLS", c.Listen)
 	}
@@ -163,7 +190,27 @@ func (c *Config) checkListeners(k *checker) {
 		k.bad("operations.listen", `want HOST:PORT or "off"`)
 	} else if c.Operations.Listen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		k.bad("operations.listen", "is the public listener: metrics and profiles are nobody else's business")
+	} else if !loopbackListener(c.Operations.Listen) && !c.Operations.OpenToTheNetwork {
+		k.bad("operations.listen", "other machines could read metrics and memory profiles at %s without a password: listen on 127.0.0.1, "+
+			"or say open_to_the_network: true where a firewall lets nobody but monitoring through", c.Operations.Listen)
 	}
+}
+
+func (c *Config) readCertificate() error {
+	chain, err := readFile(c.TLS.Certificate, maxFile)
+	if err != nil {
+		return err
+	}
+	key, err := readSecret(c.TLS.Key)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return err
+	}
+	c.Made.Certificate = &pair
+	return nil
 }
 
 func (c *Config) checkSettings(k *checker, host string) {

@@ -20,7 +20,7 @@ type Config struct {
 	// It can never be changed: tokens, passkeys and subject identifiers depend on it.
 	Issuer string `yaml:"issuer"`
 	// Database is postgres://… or sqlite:PATH, or {file: …} or {env: …} to read that
-	// from where passwords are kept.
+	// from where passwords are kept. There is no password in this file.
 	Database Secret `yaml:"database"`
 	// KEK is the key-encryption key: 32 bytes as hex or base64.
 	KEK Secret `yaml:"kek"`
@@ -33,7 +33,7 @@ type Config struct {
 	// X-Forwarded-For is believed. Requests from elsewhere are served as well; their
 	// headers are not.
 	BehindProxy []string `yaml:"behind_proxy"`
-	// Operations is the listener of metrics and profiles. Never a public address.
+	// Operations is the listener of metrics and profiles. It is this machine's own.
 	Operations Operations `yaml:"operations"`
 
 	// Authority is what pages say about who runs this.
@@ -74,6 +74,9 @@ type TLS struct {
 type Operations struct {
 	// Listen is host:port, or "off".
 	Listen string `yaml:"listen"`
+	// OpenToTheNetwork says that Listen is meant to be reached by other machines.
+	// Whoever reaches it reads metrics and memory profiles: there is no password.
+	OpenToTheNetwork bool `yaml:"open_to_the_network"`
 }
 
 // Authority is shown on every page.

@@ -9,12 +9,14 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -168,11 +170,19 @@ func TestWhatIsRefused(t *testing.T) {
 		{"issuer-with-path", replace("issuer: https://login.ecard.example", "issuer: https://login.ecard.example/"), []string{"issuer: want scheme, host"}},
 		{"issuer-shouts", replace("issuer: https://login", "issuer: https://Login"), []string{"issuer: want scheme, host"}},
 		{"open-listener", replace("behind_proxy: [127.0.0.1, \"::1\"]", "listen: 0.0.0.0:8080"), []string{"tls: missing"}},
-		{"trusting-everybody", replace("127.0.0.1, \"::1\"", "0.0.0.0/0"), []string{"would believe anybody"}},
+		{"trusting-everybody", replace("127.0.0.1, \"::1\"", "0.0.0.0/0"), []string{"behind_proxy: \"0.0.0.0/0\" would believe half the world"}},
+		// Two halves make a whole.
+		{"trusting-half-of-everybody", replace("127.0.0.1, \"::1\"", "0.0.0.0/1, 128.0.0.0/1"), []string{"\"0.0.0.0/1\" would believe", "\"128.0.0.0/1\" would believe"}},
+		{"trusting-too-many", replace("127.0.0.1, \"::1\"", "10.0.0.0/7, \"2000::/15\""), []string{"\"10.0.0.0/7\" would believe", "\"2000::/15\" would believe"}},
+		{"trusting-them-in-disguise", replace("127.0.0.1, \"::1\"", "\"::ffff:0.0.0.0/97\""), []string{"behind_proxy"}},
+		{"password-in-the-file", replace("{env: ECARDID_DATABASE}", "postgres://ecardid:hunter2@db.example/ecardid"), []string{"database: there is a password in it", "{file: PATH} or {env: NAME}"}},
+		{"password-after-the-question-mark", replace("{env: ECARDID_DATABASE}", "postgresql://ecardid@db1.example:5432,db2.example:5432/ecardid?sslmode=verify-full&pass%77ord=hunter2"), []string{"database: there is a password in it"}},
 		{"half-a-certificate", good + "\ntls: {certificate: x}\n", []string{"certificate and key go together"}},
 		{"long-session", good + "\nsessions: {idle: 2h}\n", []string{"sessions.idle: 2h0m0s is not within"}},
 		{"no-floor", good + "\nfloor: live\n", []string{"floor: basic, mfa or bound"}},
-		{"metrics-in-public", good + "\noperations: {listen: \"127.0.0.1:8080\"}\n", []string{"operations.listen"}},
+		{"metrics-in-public", good + "\noperations: {listen: \"127.0.0.1:8080\"}\n", []string{"operations.listen: is the public listener"}},
+		{"metrics-for-the-network", good + "\noperations: {listen: \":9464\"}\n", []string{"operations.listen: other machines could read", "open_to_the_network: true"}},
+		{"metrics-for-one-network", good + "\noperations: {listen: \"192.0.2.7:9464\"}\n", []string{"operations.listen: other machines could read"}},
 		{"attested-by-nobody", good + "\nphones: {key_level: tee}\n", []string{"phones.key_level: tee has to be attested"}},
 		{"half-an-attestation", good + "\nphones: {android: {min_patch: 202601}}\n", []string{"phones.android.roots: missing"}},
 		{"leaks-that-are-none", good + "\nlimits: {leaked_passwords: kek}\n", []string{"limits.leaked_passwords"}},
@@ -193,7 +203,76 @@ func TestWhatIsRefused(t *testing.T) {
 					t.Errorf("%q does not say %q", err, want)
 				}
 			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("it says the password")
+			}
 		})
+	}
+}
+
+// What is beside what is refused.
+func TestWhatIsNotRefused(t *testing.T) {
+	t.Setenv("ECARDID_DATABASE", "postgres://ecardid:kept-elsewhere@db.example/ecardid")
+	good := readSample(t)
+	for name, text := range map[string]string{
+		"as it is":             good,
+		"an address":           strings.Replace(good, "{env: ECARDID_DATABASE}", "postgres://ecardid@[2001:db8::1]:5432/ecardid?sslmode=verify-full", 1),
+		"networks of our own":  strings.Replace(good, "127.0.0.1, \"::1\"", "10.0.0.0/8, 172.16.0.0/12, \"fd00::/16\"", 1),
+		"a management network": good + "\noperations: {listen: \"192.0.2.7:9464\", open_to_the_network: true}\n",
+		"no operations":        good + "\noperations: {listen: \"off\"}\n",
+	} {
+		if _, err := Load(furnish(t, text), NeedServer); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A secret that others on the machine can read is none.
+func TestSecretsAreTheirOwners(t *testing.T) {
+	text := strings.Replace(readSample(t), "{env: ECARDID_DATABASE}", "{file: database}", 1)
+	for _, name := range []string{"kek", "database", "liveness-signing.pem"} {
+		for _, mode := range []os.FileMode{0o400, 0o600, 0o440, 0o604, 0o620, 0o644} {
+			file := furnish(t, text)
+			dir := filepath.Dir(file)
+			if err := os.WriteFile(filepath.Join(dir, "database"), []byte("postgres://ecardid:hunter2@db.example/ecardid\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(file, NeedServer)
+			switch private := mode&0o077 == 0; {
+			case private && err != nil:
+				t.Errorf("%s, mode %o: %v", name, mode, err)
+			case !private && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s has mode %04o", name, mode)) || strings.Contains(err.Error(), "hunter2")):
+				t.Errorf("%s, mode %o: %v", name, mode, err)
+			}
+		}
+	}
+}
+
+// A credential of systemd's shows a group that is none.
+func TestCredentials(t *testing.T) {
+	t.Setenv("ECARDID_DATABASE", "postgres://ecardid@db.example/ecardid")
+	dir := t.TempDir()
+	kek := filepath.Join(dir, "kek")
+	if err := os.WriteFile(kek, []byte(strings.Repeat("0123456789abcdef", 4)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := furnish(t, strings.Replace(readSample(t), "{file: kek}", "{file: "+kek+"}", 1))
+	load := func(folder string, mode os.FileMode) error {
+		t.Setenv("CREDENTIALS_DIRECTORY", folder)
+		if err := os.Chmod(kek, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file, NeedServer)
+		return err
+	}
+	if err := load(dir, 0o440); err != nil {
+		t.Error(err)
+	}
+	if runtime.GOOS != "windows" && (load(dir, 0o444) == nil || load(dir, 0o460) == nil || load(t.TempDir(), 0o440) == nil) {
+		t.Error("a credential that others can use")
 	}
 }
 
@@ -243,6 +322,18 @@ func TestWhatTheListenerSpeaks(t *testing.T) {
 		file := furnish(t, "issuer: https://login.ecard.example\ndatabase: sqlite:e.db\nkek: {file: kek}\nlisten: 0.0.0.0:443\ntls: {certificate: c.pem, key: k.pem, minimum: \""+test.minimum+"\"}\n")
 		for name, block := range map[string]*pem.Block{"c.pem": {Type: "CERTIFICATE", Bytes: der}, "k.pem": {Type: "PRIVATE KEY", Bytes: key}} {
 			if err := os.WriteFile(filepath.Join(filepath.Dir(file), name), pem.EncodeToMemory(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if runtime.GOOS != "windows" {
+			key := filepath.Join(filepath.Dir(file), "k.pem")
+			if err := os.Chmod(key, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(file, NeedKeys); err == nil || !strings.Contains(err.Error(), "k.pem has mode 0644") {
+				t.Errorf("a private key for everybody: %v", err)
+			}
+			if err := os.Chmod(key, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -80,7 +81,7 @@ func (s Secret) Read() (string, error) {
 	case s.File != "" && s.Env != "" || s.inline != "" && (s.File != "" || s.Env != ""):
 		return "", errors.New("named twice: by file or by env, not both")
 	case s.File != "":
-		b, err := readFile(s.File, maxSecret)
+		b, err := readSecret(s.File)
 		return strings.TrimSpace(string(b)), err
 	case s.Env != "":
 		v, ok := os.LookupEnv(s.Env)
@@ -98,6 +99,42 @@ func readFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return readAll(f, path, most)
+}
+
+// readSecret reads a file that nobody but its owner may read.
+func readSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := private(f, path); err != nil {
+		return nil, err
+	}
+	return readAll(f, path, maxSecret)
+}
+
+// private looks at the open file, so that the one that is read is the one that was
+// looked at. Windows keeps its rules elsewhere. systemd may give a credential to us by
+// an access-control list, whose mask shows as the group's right to read; nobody else
+// gets into the folder.
+func private(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	others := fs.FileMode(0o077)
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
+		others = 0o037
+	}
+	if mode := info.Mode().Perm(); mode&others != 0 && runtime.GOOS != "windows" {
+		return fmt.Errorf("%s has mode %04o, so that others than its owner may use it: chmod 0400, or hand it over as {env: NAME}", path, mode)
+	}
+	return nil
+}
+
+func readAll(f io.Reader, path string, most int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
