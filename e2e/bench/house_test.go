@@ -225,13 +225,13 @@ func (h *house) bring(ctx context.Context, p *person) error {
 	if err := h.store.ProposeTOTP(ctx, f); err != nil {
 		return err
 	}
-	if err := h.store.ConfirmTOTP(ctx, p.id, f.ID, 1, h.event(audit.TOTPBound)); err != nil {
+	if err := h.store.ConfirmTOTP(ctx, p.id, f.ID, 1, identity.ID{}, nil, h.event(audit.TOTPBound)); err != nil {
 		return err
 	}
 	// A passkey needs a ceremony; the device it would live on is enough here.
 	d := authn.Device{ID: identity.NewID(), Citizen: p.id, Kind: identity.DeviceBrowser, Name: "bench", State: identity.DeviceActive,
 		Cookie: secret.New(32).Hash(), Created: now, LastUsed: now, Expires: now.Add(24 * time.Hour)}
-	if err := h.store.TrustBrowser(ctx, d, h.event(audit.DeviceBound)); err != nil {
+	if err := h.store.TrustBrowser(ctx, d, nil, h.event(audit.DeviceBound)); err != nil {
 		return err
 	}
 	acc, err := h.store.Account(ctx, p.id)
