@@ -1,9 +1,25 @@
 // Package e2e walks through the whole house as its visitors do: a person with a
 // browser, a relying party, a phone, and whoever forges a hop. It holds tests only;
-// browser drives Chromium, house starts the programs and plays the visitors that
-// need no browser.
+// browser drives Chromium, house opens the server and starts the program, and plays
+// the visitors that need no browser.
 //
-// gallery_test.go looks at every page there is, without a server. The walks begin
-// at the demo's relying party and end at the tokens it verified; the rest speaks
-// HTTP, because what must not work is rarely offered by a page.
+//	gallery_test.go    every page there is, without a server
+//	demo_test.go       `ecardid demo` in a browser, from its relying party's buttons to the tokens it verified
+//	serve_test.go      `ecardid serve` on PostgreSQL: two replicas and an operator's first day
+//	walk_test.go       refusals, consent, no JavaScript, languages, redirect chains under the policy
+//	factors_test.go    passkeys, phones, liveness: what they answer besides yes
+//	account_test.go    the citizen's own pages
+//	order_test.go      every address from every half-finished step
+//	once_test.go       twenty at once for whatever may happen once
+//	later_test.go      what happens later beats what was granted earlier
+//	same_test.go       who exists cannot be told from an answer
+//	forged_test.go     forged requests, cookies, ways back, limits, headers
+//	dump_test.go       what a thief finds in the database; dead links
+//
+// Screenshots of every page a walk comes by are in e2e/shots afterwards, and of every
+// tab whose test failed, with its source.
+//
+// ECARDID_E2E_ROUNDS=50 runs each race that often, ECARDID_E2E_TIMING=500 measures
+// the time of answers over that many samples, ECARDID_TEST_CHROMIUM names another
+// browser.
 package e2e

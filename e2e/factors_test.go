@@ -72,6 +72,7 @@ func TestLiveness(t *testing.T) {
 	// Another way, or none, is told to the application.
 	if p.tab.Has("#liveness-other") {
 		p.tab.Press("#liveness-other")
+		p.tab.Press("#cancel-confirm")
 		if v := p.came(q); v.Get("error") != "access_denied" || v.Get("code") != "" {
 			t.Errorf("giving up comes back as %v", v)
 		}

@@ -303,7 +303,12 @@ func TestConsent(t *testing.T) {
 	giver.tab.Go(q.URL())
 	_, flow, _ := strings.Cut(giver.tab.URL(), "?")
 	giver.tab.Go(h.Issuer + "/login/cancel?" + flow)
-	if v := giver.came(q); v.Get("error") != "access_denied" && v.Get("error") != "login_required" {
+	view(t, giver.tab, "cancel")
+	giver.tab.Press("#cancel-stay")
+	giver.tab.See("#username")
+	giver.tab.Go(h.Issuer + "/login/cancel?" + flow)
+	giver.tab.Press("#cancel-confirm")
+	if v := giver.came(q); v.Get("error") != "access_denied" || v.Get("code") != "" {
 		t.Errorf("giving up comes back as %v", v)
 	}
 }
