@@ -29,5 +29,9 @@ bench:                  ## ns/op, allocs/op, flows/s and the ratios of docs/oper
 fuzz:                   ## every fuzz target for a minute (FUZZTIME=10m at night)
 	./scripts/fuzz
 
+soak:                   ## what is too long for every change: fifty rounds of each race, answer times of 500 samples a class
+	$(SETUP) test
+	ECARDID_E2E_ROUNDS=50 ECARDID_E2E_TIMING=500 $(GO) test -count=1 -timeout 2h -run 'TestOnce|TestSame' ./e2e
+
 clean:
 	rm -rf bin demo e2e/shots

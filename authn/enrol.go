@@ -22,9 +22,15 @@ func (v *visit) newSeed() error {
 	return err
 }
 
-// enrolTOTP confirms the first code of a new generator.
+// enrolTOTP confirms the first code of a new generator. The flow gives its seed away
+// before anything is stored with it: of answers sent side by side one has it, and
+// the others are told that they came second (SECURITY G1).
 func (s *Service) enrolTOTP(v *visit) error {
-	seed, err := totp.SeedOf(v.flow.State.Seed)
+	kept := v.flow.State.Seed
+	if len(kept) == 0 {
+		return errMoved
+	}
+	seed, err := totp.SeedOf(kept)
 	if err != nil {
 		return wrap(err, "opening the flow's seed")
 	}
@@ -38,17 +44,31 @@ func (s *Service) enrolTOTP(v *visit) error {
 		v.flow.State.problem(templates.ProblemCode)
 		return v.again("enrol/totp")
 	}
-	if err := v.activated(); err != nil {
+	v.flow.State.Seed = nil
+	if err := v.move(); err != nil {
 		return err
 	}
-	e := s.event(v.r, audit.TOTPBound, v.flow.Citizen)
-	e.Notify = true
-	if err := v.bindTOTP(seed, totp.RFC6238, step, e); err != nil {
+	if err := v.enrol(seed, step); err != nil {
+		// Nothing is lost: the app that was set up stays good for another try.
+		v.flow.State.Seed = kept
+		if again := v.move(); again != nil && !errors.Is(again, errMoved) {
+			return errors.Join(err, again)
+		}
 		return err
 	}
 	v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now})
 	v.enrolled()
 	return v.onward()
+}
+
+// enrol spends the activation code, if the flow came by one, and binds the generator.
+func (v *visit) enrol(seed totp.Seed, step int64) error {
+	if err := v.activated(); err != nil {
+		return err
+	}
+	e := v.event(v.r, audit.TOTPBound, v.flow.Citizen)
+	e.Notify = true
+	return v.bindTOTP(seed, totp.RFC6238, step, e)
 }
 
 // bindTOTP stores a generator whose first code was right, with that code's step
@@ -215,6 +235,9 @@ func (s *Service) codesKept(v *visit) error {
 }
 
 func (v *visit) showEnrolTOTP(step templates.Step) (templates.Page, error) {
+	if len(v.flow.State.Seed) == 0 {
+		return nil, errMoved // an answer is on its way
+	}
 	seed, err := totp.SeedOf(v.flow.State.Seed)
 	if err != nil {
 		return nil, wrap(err, "opening the flow's seed")

@@ -54,9 +54,8 @@ func (v *visit) weigh() error {
 			return wrap(err, "reading an account")
 		}
 		if gone || !acc.State.MaySignIn() || acc.Epoch != v.flow.Epoch {
-			if err := v.Store.DropFlow(v.r.Context(), v.flow.ID); err != nil {
-				return wrap(err, "dropping a flow")
-			}
+			// It is not dropped: another answer may have taken the flow into the new
+			// epoch since it was read here, and then it lives.
 			return errExpired
 		}
 		v.acc = acc
