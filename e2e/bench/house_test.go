@@ -285,9 +285,15 @@ func (h *house) agree(ctx context.Context, p person) error {
 	if err != nil {
 		return fmt.Errorf("reading a login: %w", err)
 	}
+	cat, err := catalogue.Default()
+	if err != nil {
+		return err
+	}
+	scope := strings.Fields(scopeOpaque + " pension.read")
 	return h.store.IssueCode(ctx, oauth.NewCode{
+		Terms: cat.Terms(scope),
 		Grant: oauth.Grant{ID: identity.NewID(), ClientID: "pension", Citizen: p.id, Login: login.ID,
-			Scope: strings.Fields(scopeOpaque + " pension.read"), Resource: []string{issuer}, RedirectURI: callback,
+			Scope: scope, Resource: []string{issuer}, RedirectURI: callback,
 			AuthTime: now, Created: now, Expires: now.Add(time.Hour)},
 		Code: secret.New(32).Hash(), CodeExpires: now.Add(time.Minute), Consent: true, Event: h.event(audit.ConsentGiven),
 	})

@@ -174,10 +174,13 @@ func TestServerDiesWithAKilledTest(t *testing.T) {
 	_ = cmd.Process.Signal(syscall.SIGKILL)
 	_ = cmd.Wait()
 	sockets, err := filepath.Glob(filepath.Join(dir, ".s.PGSQL.*[0-9]"))
-	if !filepath.IsAbs(dir) || err != nil || len(sockets) != 1 {
+	if !filepath.IsAbs(dir) || err != nil || len(sockets) > 1 {
 		t.Fatalf("the child said %q, sockets %v", dir, sockets)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if len(sockets) == 0 {
+		return // it has gone already, and taken its socket along
+	}
 	// Asked by its socket, because a dead process may linger in the table until
 	// whoever inherited it looks.
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
