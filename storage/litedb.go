@@ -235,12 +235,21 @@ func (c *liteConn) open(ctx context.Context) error {
 	if c.conn != nil {
 		return nil
 	}
-	conn, err := c.pool.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("storage: opening SQLite: %w", liteError(err))
+	for attempt := 1; ; attempt++ {
+		conn, err := c.pool.Conn(ctx)
+		if err == nil {
+			c.conn, c.stmts = conn, make(map[string]*sql.Stmt)
+			return nil
+		}
+		// Its settings look into the file, and while another process switches that to
+		// a write-ahead log SQLite turns them away without waiting (see liteUseWAL).
+		if !liteBusyError(err) || attempt > 200 {
+			return fmt.Errorf("storage: opening SQLite: %w", liteError(err))
+		}
+		if err := pause(ctx, 1); err != nil {
+			return err
+		}
 	}
-	c.conn, c.stmts = conn, make(map[string]*sql.Stmt)
-	return nil
 }
 
 func (c *liteConn) close() {
