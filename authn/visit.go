@@ -44,7 +44,8 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request, id identity.ID) (
 }
 
 // weigh reads the citizen as they are now and asks Next. A citizen who may no
-// longer sign in, or whose epoch has moved on, has no flow any more (SECURITY G6).
+// longer sign in, or whose epoch has moved on without the flow, goes no further in
+// it (SECURITY G6).
 func (v *visit) weigh() error {
 	v.acc, v.keys, v.means = Account{}, nil, Means{}
 	if c := v.flow.Citizen; !c.IsZero() {

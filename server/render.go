@@ -70,7 +70,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, status int, v temp
 	}
 }
 
-// Answer shows a page of the login flow.
+// Answer shows a page of the authn and account rooms.
 func (s *Server) Answer(w http.ResponseWriter, r *http.Request, a authn.Answer) {
 	v := s.view(r)
 	v.Flow = a.Flow
@@ -104,19 +104,6 @@ func (s *Server) targets(a authn.Answer) []string {
 		}
 	}
 	return s.capture
-}
-
-// Show shows a page of the account room.
-func (s *Server) Show(w http.ResponseWriter, r *http.Request, status int, page templates.Page) {
-	switch p := page.(type) {
-	case templates.Error:
-		p.Reference = noted(r).ref
-		page = p
-	case templates.Busy:
-		p.Reference = noted(r).ref
-		page = p
-	}
-	s.write(w, r, status, page)
 }
 
 // Say puts a message into the language of the request.
