@@ -59,11 +59,8 @@ type Answer struct {
 	// which for a relying party on this machine the policy has to name.
 	Kind  templates.Kind
 	Asker *identity.Asker
-	// Targets are further origins the page's form may lead to: the liveness
-	// provider's.
-	Targets []string
-	Flow    string // View.Flow
-	Path    string // View.Path
+	Flow  string // View.Flow
+	Path  string // View.Path
 	// Page is complete but for the Reference of templates.Error and templates.Busy.
 	Page templates.Page
 }
@@ -119,11 +116,9 @@ type Config struct {
 	// Home is where a login goes that nobody asked for; /account.
 	Home  string
 	Rules Rules
-	// What the liveness page says about the provider, and the origin of its capture
-	// page for the Content-Security-Policy.
+	// What the liveness page says about the provider.
 	LivenessName    string
 	LivenessHost    string
-	LivenessOrigin  string
 	LivenessStandin bool
 }
 

@@ -158,7 +158,7 @@ func (v *visit) show(here string, status int) error {
 		v.Observer.Observe("flow", "impossible")
 	}
 	if _, ok := page.(templates.LivenessStart); ok {
-		a.Kind, a.Targets = templates.Capture, []string{v.Config.LivenessOrigin}
+		a.Kind = templates.Capture
 	}
 	v.Render(v.w, v.r, a)
 	return nil

@@ -97,7 +97,7 @@ func (s *Server) Answer(w http.ResponseWriter, r *http.Request, a authn.Answer) 
 func (s *Server) targets(a authn.Answer) []string {
 	switch {
 	case a.Kind == templates.Capture:
-		return append(a.Targets, s.capture...)
+		return s.capture
 	case a.Asker != nil && a.Asker.RedirectURI != "":
 		if t := templates.FormTarget(a.Asker.RedirectURI); t != "" {
 			return append([]string{t}, s.capture...)
