@@ -49,6 +49,10 @@ const (
 	ClientApplied     Kind = "client.apply"     // operator
 	ClientSuspended   Kind = "client.suspend"   // operator
 	ClientRefused     Kind = "client.refuse"    // us, client authentication failed
+	ClientRegistered  Kind = "client.register"  // the client itself, with an initial access token
+	ClientUpdated     Kind = "client.update"    // the client itself
+	ClientWithdrawn   Kind = "client.withdraw"  // the client itself or operator
+	InitialTokenMade  Kind = "client.token"     // operator
 	StaffAdded        Kind = "staff.add"        // operator
 	KeyRotated        Kind = "key.rotate"       // us or operator
 	DataKeyRewrapped  Kind = "data-key.rewrap"  // operator

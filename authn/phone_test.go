@@ -2,6 +2,7 @@ package authn_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"ecardid/audit"
 	"ecardid/authn"
+	"ecardid/authn/phone"
 	"ecardid/identity"
 	"ecardid/liveness"
 	"ecardid/templates"
@@ -290,5 +292,33 @@ func TestLivenessTries(t *testing.T) {
 	}
 	if face.begun[0].ID != r.Flow {
 		t.Errorf("without a transaction of the relying party's it is the flow: %q", face.begun[0].ID)
+	}
+}
+
+// TestPhoneShowsWhatIsApproved: what the citizen is about to agree to is in the words
+// the phone shows, and its signature is over their hash.
+func TestPhoneShowsWhatIsApproved(t *testing.T) {
+	w := newWorld(t)
+	alice := w.alice()
+	device := w.phone(alice)
+	for name, r := range map[string]struct {
+		words          map[string]string
+		action, detail string
+	}{
+		"sign-in":  {nil, "sign-in", ""},
+		"payment":  {map[string]string{"zh-CN": "支付 ¥1.00", "en": "Pay CNY 1.00"}, "approve", "支付 ¥1.00"},
+		"one-text": {map[string]string{"zh-CN": "支付 ¥2.00"}, "approve", "支付 ¥2.00"},
+	} {
+		b := w.browser(name)
+		asked := b.fill(b.raise(identity.Need{Level: identity.LevelBound, Approve: r.words}), "username", aliceCard, "password", goodWord)
+		b.fill(asked, "phone-continue", "1")
+		var shown phone.Context
+		if err := json.Unmarshal(w.pending(alice).Context, &shown); err != nil {
+			t.Fatal(err)
+		}
+		if shown.Action != r.action || shown.Detail != r.detail {
+			t.Errorf("%s: shows %q, %q", name, shown.Action, shown.Detail)
+		}
+		w.answers(alice, device, authn.ApprovalDenied)
 	}
 }

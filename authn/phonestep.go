@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -37,6 +38,9 @@ func (s *Service) openApproval(v *visit) error {
 	}
 	if !v.flow.Login.IsZero() {
 		about.Action = "step-up"
+	}
+	if words := v.flow.Need.Approve; len(words) > 0 {
+		about.Action, about.Detail = "approve", cmp.Or(words[s.Locale(v.r)], words[string(templates.ZhCN)])
 	}
 	if asker := v.flow.Need.Asker; asker != nil {
 		shown := s.asker(v.r, asker)

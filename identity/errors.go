@@ -13,6 +13,10 @@ var (
 	// (SECURITY G1). Whoever gets this lost the race and refuses.
 	ErrSpent = errors.New("already used")
 
+	// ErrReplayed: what was shown beside the request proper, an assertion or a proof,
+	// may be shown once and was.
+	ErrReplayed = errors.New("replayed")
+
 	// ErrEnded: the login, device, citizen, client or consent it hangs on has been
 	// ended since. It stays ended (SECURITY G6).
 	ErrEnded = errors.New("ended")

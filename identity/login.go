@@ -8,6 +8,9 @@ import "time"
 type Login struct {
 	ID      ID
 	Citizen ID
+	// Session names the sitting: it stays when a step-up gives the login another ID
+	// (SECURITY SS1), so that relying parties can be told of its end.
+	Session ID
 	// Device is the trusted browser it was made on; zero when the citizen did not
 	// ask to be remembered.
 	Device  ID
@@ -35,6 +38,9 @@ type Need struct {
 	Hint string `json:"hint,omitempty"`
 	// Asker is who asks, for the page to say so. Nil when we ask ourselves.
 	Asker *Asker `json:"asker,omitempty"`
+	// Approve is what the citizen is about to agree to, in words by locale: a phone that
+	// is asked for this need shows them and signs for them. Nil for a sign-in alone.
+	Approve map[string]string `json:"approve,omitempty"`
 }
 
 // An Asker is a relying party as a citizen may see it: registered facts only.

@@ -20,6 +20,8 @@ const (
 	AuthBasic      = "client_secret_basic"
 	AuthPost       = "client_secret_post"
 	AuthPrivateKey = "private_key_jwt"
+	AuthTLS        = "tls_client_auth"             // RFC 8705 §2.1
+	AuthSelfSigned = "self_signed_tls_client_auth" // RFC 8705 §2.2
 	AuthNone       = "none"
 )
 
@@ -28,21 +30,29 @@ const (
 	GrantCode              = "authorization_code"
 	GrantRefresh           = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+	GrantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
+	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
 )
 
-// Response modes.
+// Response modes. The last three answer with a signed JWT (JARM); ModeJWT is
+// ModeQueryJWT for response_type code (JARM §2.3.4).
 const (
-	ModeQuery    = "query"
-	ModeFormPost = "form_post"
+	ModeQuery       = "query"
+	ModeFormPost    = "form_post"
+	ModeJWT         = "jwt"
+	ModeQueryJWT    = "query.jwt"
+	ModeFormPostJWT = "form_post.jwt"
 )
 
 // A ClientState says whether a client may do anything.
 type ClientState string
 
-// The states. Only live clients are served; what a suspended one holds is dead.
+// The states. Only live clients are served; what another one holds is dead. A
+// withdrawn client never comes back and its id is never given again.
 const (
 	ClientLive      ClientState = "live"
 	ClientSuspended ClientState = "suspended"
+	ClientWithdrawn ClientState = "withdrawn"
 )
 
 // A Client is a relying party or a resource server, as registered: RFC 7591
@@ -72,6 +82,41 @@ type Client struct {
 	JWKS                    json.RawMessage   `json:"jwks,omitempty"`
 	JWKSURI                 string            `json:"jwks_uri,omitempty"`
 	ApplicationType         string            `json:"application_type,omitempty"`
+	InitiateLoginURI        string            `json:"initiate_login_uri,omitempty"` // OpenID Connect Core §4
+	Contacts                []string          `json:"contacts,omitempty"`
+
+	// Exactly one of these names the certificate of tls_client_auth (RFC 8705 §2.1.2).
+	TLSSubjectDN string `json:"tls_client_auth_subject_dn,omitempty"`
+	TLSDNS       string `json:"tls_client_auth_san_dns,omitempty"`
+	TLSURI       string `json:"tls_client_auth_san_uri,omitempty"`
+	TLSIP        string `json:"tls_client_auth_san_ip,omitempty"`
+	TLSEmail     string `json:"tls_client_auth_san_email,omitempty"`
+
+	// What the client holds itself to. fapi2 has PAR and one of the two bindings.
+	DPoPBound            bool     `json:"dpop_bound_access_tokens,omitempty"`                   // RFC 9449 §5.2
+	CertBound            bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 §3.4
+	RequirePAR           bool     `json:"require_pushed_authorization_requests,omitempty"`      // RFC 9126 §6
+	RequireSignedRequest bool     `json:"require_signed_request_object,omitempty"`              // RFC 9101 §10.5
+	RequestObjectAlg     string   `json:"request_object_signing_alg,omitempty"`
+	DetailsTypes         []string `json:"authorization_details_types,omitempty"` // RFC 9396 §10
+
+	// How answers are signed and, after that, encrypted. Unset: JSON where JSON is
+	// possible, ES256 where a signature is not optional (JARM), no encryption.
+	AuthorizationSignedAlg    string `json:"authorization_signed_response_alg,omitempty"`
+	UserInfoSignedAlg         string `json:"userinfo_signed_response_alg,omitempty"`
+	UserInfoEncryptedAlg      string `json:"userinfo_encrypted_response_alg,omitempty"`
+	UserInfoEncryptedEnc      string `json:"userinfo_encrypted_response_enc,omitempty"`
+	IDTokenEncryptedAlg       string `json:"id_token_encrypted_response_alg,omitempty"`
+	IDTokenEncryptedEnc       string `json:"id_token_encrypted_response_enc,omitempty"`
+	IntrospectionSignedAlg    string `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
+	IntrospectionEncryptedAlg string `json:"introspection_encrypted_response_alg,omitempty"`
+	IntrospectionEncryptedEnc string `json:"introspection_encrypted_response_enc,omitempty"`
+
+	// Where the end of a session is told.
+	BackChannelLogoutURI      string `json:"backchannel_logout_uri,omitempty"`
+	BackChannelLogoutSession  bool   `json:"backchannel_logout_session_required,omitempty"`
+	FrontChannelLogoutURI     string `json:"frontchannel_logout_uri,omitempty"`
+	FrontChannelLogoutSession bool   `json:"frontchannel_logout_session_required,omitempty"`
 
 	// Admission: ours.
 	Profile    Profile     `json:"profile,omitempty"`
@@ -82,6 +127,16 @@ type Client struct {
 	// PKCEOptional exempts a confidential client of profile oidc from PKCE, for a
 	// certified library of old that knows only nonce (RFC 9700 §2.1.1).
 	PKCEOptional bool `json:"pkce_optional,omitempty"`
+	// ExchangeResources are the audiences it may ask tokens for by token exchange
+	// (SECURITY TK5); empty: none.
+	ExchangeResources []string `json:"exchange_resources,omitempty"`
+	// RequireNonce makes DPoP proofs of this client carry a nonce of ours (RFC 9449 §8).
+	RequireNonce bool `json:"require_dpop_nonce,omitempty"`
+
+	// Dynamic: registered at /register. Registration is the SHA-256 of the
+	// registration access token (RFC 7592 §3).
+	Dynamic      bool   `json:"-"`
+	Registration []byte `json:"-"`
 
 	// Epoch rises with each suspension. What was issued in another is dead.
 	Epoch int64 `json:"-"`

@@ -14,6 +14,10 @@ type Logins interface {
 	// back on this server when need is met. It writes the whole answer. When the
 	// citizen gives up, the browser comes back with Cancelled added to the query.
 	Raise(w http.ResponseWriter, r *http.Request, need identity.Need, back string)
+	// End ends the browser's login: on the server, durably, before it returns, and in
+	// the browser by the headers it sets on w. It writes no answer. A browser without
+	// a login is left as it is.
+	End(w http.ResponseWriter, r *http.Request) error
 }
 
 // Cancelled is the query parameter that Raise adds to the way back, with the value

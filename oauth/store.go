@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"ecardid/audit"
@@ -36,6 +37,37 @@ type Grant struct {
 	Created     time.Time
 	Expires     time.Time // absolute end of the family
 	Binding     Binding
+	// Session is the sitting at the browser it was given in: Login.Session. What
+	// relying parties see of it is their sid.
+	Session identity.ID
+	// Details are the authorization_details agreed to (RFC 9396): a JSON array in
+	// the one spelling that was shown; nil for none.
+	Details json.RawMessage
+	// Claims are those asked for one by one and agreed to (OpenID Connect Core §5.5).
+	Claims ClaimNames
+	// Parent is the grant a token exchange derived this one from; it dies with it.
+	// Act is who acts for the citizen then (RFC 8693 §4.1), a JSON object.
+	Parent identity.ID
+	Act    json.RawMessage
+}
+
+// ClaimNames are claims by where they are wanted.
+type ClaimNames struct {
+	IDToken  []string `json:"id_token,omitempty"`
+	UserInfo []string `json:"userinfo,omitempty"`
+}
+
+// IsZero reports whether none is wanted.
+func (c ClaimNames) IsZero() bool { return len(c.IDToken)+len(c.UserInfo) == 0 }
+
+// A Once is a value that may be used one time: the jti of a client assertion or of
+// a DPoP proof, hashed with all that makes it unique. An operation that carries
+// some records them in the statement that does its work, and whether it then finds
+// what it looks for or not; if one was recorded before, the answer is
+// identity.ErrReplayed and nothing else is done (SECURITY G1, SC2).
+type Once struct {
+	Key     []byte // SHA-256
+	Expires time.Time
 }
 
 // A Binding names the key the tokens are bound to; empty for bearer tokens.
@@ -60,9 +92,12 @@ type NewCode struct {
 	Consent        bool
 	ConsentExpires time.Time
 	FirstParty     bool
-	Event          audit.Event // written only with Consent
-	// Terms says, for each scope of the grant in turn, what it stands for now. What
-	// was agreed to under other terms was not agreed to (SECURITY CN1).
+	// Agree, unless nil, is what consent is stored and looked up for in place of
+	// Grant.Scope: its scopes, and "claim:NAME" for claims asked for one by one.
+	Agree []string
+	Event audit.Event // written only with Consent
+	// Terms says, for each of Agree (or of the grant's scopes) in turn, what it stands
+	// for now. What was agreed to under other terms was not agreed to (SECURITY CN1).
 	Terms []string
 }
 
@@ -79,6 +114,7 @@ type Redemption struct {
 	Family      []byte // SHA-256 of what all refresh tokens of the family have in common
 	RefreshIdle time.Time
 	Access      NewAccess
+	Once        []Once
 	Now         time.Time
 }
 
@@ -109,7 +145,32 @@ type Refreshing struct {
 	Next        []byte
 	RefreshIdle time.Time
 	Access      NewAccess
+	Once        []Once
 	Now         time.Time
+}
+
+// An Exchange derives a grant from another (RFC 8693): a child for ClientID, of the
+// same citizen, login, session and assurance.
+type Exchange struct {
+	Parent   identity.ID // of the subject token, read and verified already
+	ID       identity.ID // of the child
+	ClientID string
+	Scope    []string // the result is never wider than the parent
+	Resource []string
+	Opaque   bool
+	Act      json.RawMessage
+	Expires  time.Time // not after the parent's
+	Access   NewAccess
+	Once     []Once
+	Now      time.Time
+}
+
+// Exchanges derives grants. One statement.
+type Exchanges interface {
+	// Exchange stores the child if the parent is alive and returns the child. A dead
+	// or unknown parent is identity.ErrNotFound, more scope than the parent's
+	// identity.ErrScope, a chain longer than four identity.ErrConflict.
+	Exchange(ctx context.Context, x Exchange) (Grant, error)
 }
 
 // Codes issues and redeems. Each method is one round trip on PostgreSQL when all
@@ -157,13 +218,13 @@ type Person struct {
 // Tokens answers about access tokens. One read each.
 type Tokens interface {
 	// Token returns a live opaque access token.
-	Token(ctx context.Context, token []byte, now time.Time) (TokenInfo, error)
+	Token(ctx context.Context, token []byte, now time.Time, once ...Once) (TokenInfo, error)
 	// LiveGrant returns the grant behind a JWT access token (claim gid) if it is alive.
-	LiveGrant(ctx context.Context, grant identity.ID, now time.Time) (Grant, error)
+	LiveGrant(ctx context.Context, grant identity.ID, now time.Time, once ...Once) (Grant, error)
 	// UserInfo returns the token as Token does (or, when token is nil, the grant as
 	// LiveGrant does) together with the sealed claims of its citizen that `claims`
 	// names, unsealed.
-	UserInfo(ctx context.Context, token []byte, grant identity.ID, claims []string, now time.Time) (TokenInfo, Person, error)
+	UserInfo(ctx context.Context, token []byte, grant identity.ID, claims []string, now time.Time, once ...Once) (TokenInfo, Person, error)
 }
 
 // Revocations ends grants.
@@ -183,7 +244,7 @@ type Revocations interface {
 // is read again (RFC 9126 §4).
 type StoredRequest struct {
 	Handle   []byte // SHA-256 of the handle in request_uri
-	Kind     string // "authorize"; "par" and others come with the rest of the protocol
+	Kind     string // "authorize" or "par"
 	ClientID string
 	Params   string // canonical form encoding, without client credentials; sealed at rest
 	Browser  []byte // SHA-256 of the browser's request cookie; nil for par before its first use
@@ -195,7 +256,12 @@ type StoredRequest struct {
 type Requests interface {
 	// StoreRequest keeps r. Strangers cause these rows, so there is a limit to how
 	// many live ones are kept: identity.ErrConflict beyond it.
-	StoreRequest(ctx context.Context, r StoredRequest) error
+	StoreRequest(ctx context.Context, r StoredRequest, once ...Once) error
+	// ClaimRequest gives a live request that no browser has had yet to this one, and
+	// a new end with it: a handle is first used within its 60 seconds, and then
+	// lives for the login. Of two browsers one wins; identity.ErrSpent for the other,
+	// nil for the one that has it already.
+	ClaimRequest(ctx context.Context, handle []byte, clientID string, browser []byte, expires, now time.Time) error
 	// Request returns the request of this client if it is alive.
 	Request(ctx context.Context, handle []byte, clientID string, now time.Time) (StoredRequest, error)
 	// DropRequest deletes it; ErrSpent when it is gone: one answer counts.
@@ -231,6 +297,64 @@ type Clients interface {
 	// SuspendClient sets the state; its grants are dead at once and stay dead when
 	// it is made live again (they are revoked in the same transaction).
 	SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error
+	// WithdrawClient ends a client for good, with all that SuspendClient ends
+	// (RFC 7592 §2.3). Its row stays, so that its id is never given again.
+	WithdrawClient(ctx context.Context, id string, now time.Time, e audit.Event) error
+}
+
+// An InitialToken lets somebody register clients (RFC 7591 §3).
+type InitialToken struct {
+	Hash    []byte // SHA-256
+	Note    string // whom it was given to
+	Profile Profile
+	Scope   string // the ceiling of what its clients may have
+	Uses    int    // left; one is used up by each registration
+	Created time.Time
+	Expires time.Time
+}
+
+// Registrations keeps what dynamic registration needs.
+type Registrations interface {
+	Clients
+	AddInitialToken(ctx context.Context, t InitialToken, e audit.Event) error
+	// RegisterClient spends one use of the initial token, unless it is nil, and
+	// stores the client, in one transaction. identity.ErrNotFound when the token is
+	// unknown, expired or used up; identity.ErrConflict when the client id is taken.
+	RegisterClient(ctx context.Context, initial []byte, c Client, now time.Time, e audit.Event) error
+	// UpdateClient replaces a client on its own behalf: only while it is live, of the epoch
+	// c.Epoch and registered under c.Registration; otherwise identity.ErrNotFound and
+	// nothing is changed. Whoever was suspended meanwhile stays so (SECURITY CA4). Stored
+	// requests go as with ApplyClient.
+	UpdateClient(ctx context.Context, c Client, e audit.Event) error
+	// InitialToken reads one that is alive.
+	InitialToken(ctx context.Context, hash []byte, now time.Time) (InitialToken, error)
+}
+
+// A Farewell is the end of a session that a relying party has to hear of (OpenID
+// Connect Back-Channel Logout). Storage writes one, in the transaction that ends the
+// session, for each client with a back-channel logout URI that holds a grant of it.
+type Farewell struct {
+	ID       identity.ID
+	ClientID string
+	Citizen  identity.ID
+	Session  identity.ID
+	At       time.Time
+	Tries    int
+}
+
+// Farewells is the outbox. Delivery is at least once: the jti of the logout token
+// is the Farewell's ID, so that a relying party can tell a repetition.
+type Farewells interface {
+	// TakeFarewells leases up to n that are due until now+lease: no other replica is
+	// given them meanwhile. Those older than a day are given up.
+	TakeFarewells(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Farewell, error)
+	// Delivered deletes one.
+	Delivered(ctx context.Context, id identity.ID) error
+	// Undelivered has it tried again at next.
+	Undelivered(ctx context.Context, id identity.ID, next time.Time) error
+	// SessionClients lists the clients that hold a grant of the session, dead or
+	// alive, for the front channel.
+	SessionClients(ctx context.Context, session identity.ID) ([]string, error)
 }
 
 // A StoredKey is a signing key with its private half sealed by storage.
@@ -257,6 +381,8 @@ type Keys interface {
 type Replay interface {
 	// Remember records key until expires; identity.ErrSpent when it is known.
 	Remember(ctx context.Context, key []byte, expires, now time.Time) error
+	// Spend records all of once; identity.ErrReplayed when one of them is known.
+	Spend(ctx context.Context, now time.Time, once ...Once) error
 }
 
 // Journal records what changed nothing, such as a refusal.
@@ -268,11 +394,13 @@ type Journal interface {
 type Store interface {
 	Codes
 	Refreshes
+	Exchanges
 	Tokens
 	Revocations
 	Requests
 	Consents
-	Clients
+	Registrations
+	Farewells
 	Keys
 	Replay
 	Journal

@@ -42,6 +42,15 @@ func (s Subjects) Subject(c *Client, citizen identity.ID) string {
 	return base64.RawURLEncoding.EncodeToString(s.key.Sum("sub", sector, string(citizen[:])))
 }
 
+// Session is the session's sid at the client: another for each client, also within
+// one sector, where a sub would be the same. Empty for no session.
+func (s Subjects) Session(c *Client, session identity.ID) string {
+	if session.IsZero() {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(s.key.Sum("sid", c.ID, string(session[:])))
+}
+
 // Sector is whom the client belongs to (OpenID Connect Core §8.1): the host of
 // its sector_identifier_uri, else of its https redirect URIs, which ValidateClient
 // has seen to be one. Where there is no such host, as for an app on a loopback

@@ -94,7 +94,7 @@ func (s *Store) index(a authn.Alias) ([]byte, error) {
 // upheave raises the citizen's epoch, so that everything made in the old one is
 // dead, and lets login keep live on in the new one, if it was alive in the one
 // before: what is dead stays dead. Its trusted browser does not come along
-// (SECURITY MF5). It is the first of several statements of a transaction.
+// (SECURITY MF5). Clients hear of the sessions that end with it.
 func upheave(ctx context.Context, tx db, citizen, keep identity.ID, now time.Time) error {
 	return upheaveBut(ctx, tx, citizen, keep, identity.ID{}, now)
 }
@@ -110,6 +110,9 @@ func upheaveIn(ctx context.Context, tx db, f *authn.Flow, now time.Time) (epoch 
 }
 
 func upheaveBut(ctx context.Context, tx db, citizen, keep, flow identity.ID, now time.Time) error {
+	if err := farewell(ctx, tx, citizen, now, otherLogins, keep); err != nil {
+		return err
+	}
 	if err := only(ctx, tx, identity.ErrNotFound, `UPDATE citizens SET epoch = epoch + 1, updated_at = $1 WHERE id = $2`, ms(now), bin(citizen)); err != nil {
 		return err
 	}

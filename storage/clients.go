@@ -47,7 +47,9 @@ func (s *Store) AllClients(ctx context.Context) ([]oauth.Client, int64, error) {
 	all, err := list(ctx, s.db, func(r row) (oauth.Client, error) {
 		var id, state, metadata, secrets string
 		var epoch, created, updated int64
-		if err := r.Scan(&id, &state, &epoch, &metadata, &secrets, &created, &updated); err != nil {
+		var registration []byte
+		var dynamic bool
+		if err := r.Scan(&id, &state, &epoch, &metadata, &secrets, &registration, &dynamic, &created, &updated); err != nil {
 			return oauth.Client{}, err
 		}
 		var kept clientRow
@@ -59,9 +61,10 @@ func (s *Store) AllClients(ctx context.Context) ([]oauth.Client, int64, error) {
 			return oauth.Client{}, fmt.Errorf("client %s: secrets: %w", id, err)
 		}
 		c.ID, c.State, c.Names = id, oauth.ClientState(state), kept.Names
+		c.Registration, c.Dynamic = registration, dynamic
 		c.Epoch, c.Created, c.Updated = epoch, at(created), at(updated)
 		return c, nil
-	}, `SELECT id, state, epoch, metadata, secrets, created_at, updated_at FROM clients ORDER BY id`)
+	}, `SELECT id, state, epoch, metadata, secrets, registration, dynamic, created_at, updated_at FROM clients ORDER BY id`)
 	if err != nil {
 		return nil, 0, known(err, "reading clients")
 	}
@@ -75,15 +78,27 @@ type clientRow struct {
 	Names map[string]string `json:"names,omitempty"`
 }
 
-// ApplyClient implements oauth.Clients.
-func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) error {
+const insertClient = `INSERT INTO clients (id, state, metadata, secrets, registration, dynamic, backchannel, created_at, updated_at)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`
+
+// clientArgs are the arguments of insertClient.
+func clientArgs(c oauth.Client, now time.Time) ([]any, error) {
 	metadata, err := json.Marshal(clientRow{c, c.Names})
 	if err != nil {
-		return fmt.Errorf("encoding client %s: %w", c.ID, err)
+		return nil, fmt.Errorf("encoding client %s: %w", c.ID, err)
 	}
 	secrets := c.Secrets
 	if secrets == nil {
 		secrets = []oauth.SecretHash{}
+	}
+	return []any{c.ID, string(c.State), string(metadata), jsonText(secrets), nilBytes(c.Registration), c.Dynamic, c.BackChannelLogoutURI != "", ms(now)}, nil
+}
+
+// ApplyClient implements oauth.Clients. A withdrawn client is not replaced by anything.
+func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) error {
+	args, err := clientArgs(c, e.At)
+	if err != nil {
+		return err
 	}
 	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		// The version row first: of two that apply at once, the second sees the first.
@@ -99,10 +114,11 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 				return err
 			}
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO clients (id, state, metadata, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
- ON CONFLICT (id) DO UPDATE SET state = excluded.state, metadata = excluded.metadata, secrets = excluded.secrets, updated_at = excluded.updated_at,
-   epoch = clients.epoch + CASE WHEN excluded.state = 'live' THEN 0 ELSE 1 END`,
-			c.ID, string(c.State), string(metadata), jsonText(secrets), ms(e.At)); err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, insertClient+`
+ ON CONFLICT (id) DO UPDATE SET state = excluded.state, metadata = excluded.metadata, secrets = excluded.secrets, registration = excluded.registration,
+   dynamic = excluded.dynamic, backchannel = excluded.backchannel, updated_at = excluded.updated_at,
+   epoch = clients.epoch + CASE WHEN excluded.state = 'live' THEN 0 ELSE 1 END
+ WHERE clients.state <> 'withdrawn'`, args...); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -129,15 +145,34 @@ func movedOn(ctx context.Context, tx db, c oauth.Client) (bool, error) {
 		return false, fmt.Errorf("client %s: metadata: %w", c.ID, err)
 	}
 	return c.State != oauth.ClientLive || !slices.Equal(c.RedirectURIs, before.RedirectURIs) || c.Scope != before.Scope ||
-		c.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod, nil
+		authentication(c) != authentication(before.Client), nil
+}
+
+// authentication is how a client shows who it is, secrets aside: one of those is
+// replaced while the other still counts.
+func authentication(c oauth.Client) string {
+	return jsonText([]any{c.TokenEndpointAuthMethod, c.Profile, c.JWKS, c.JWKSURI, c.RequireSignedRequest, c.TLSSubjectDN, c.TLSDNS, c.TLSURI, c.TLSIP, c.TLSEmail})
 }
 
 // SuspendClient implements oauth.Clients. A client has an epoch as a citizen has:
 // raising it ends all that was issued before, a code that is being issued in this
 // moment included, without touching a million grants.
 func (s *Store) SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error {
-	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE clients SET state = $1, epoch = epoch + 1, updated_at = $2 WHERE id = $3`, string(oauth.ClientSuspended), ms(now), id); err != nil {
+	return wrap(s.endClient(ctx, id, `UPDATE clients SET state = 'suspended', epoch = epoch + 1, updated_at = $1 WHERE id = $2 AND state <> 'withdrawn'`, now, e),
+		"suspending a client")
+}
+
+// WithdrawClient implements oauth.Clients. What could authenticate it goes; what it is
+// called stays, for whoever reads the trail.
+func (s *Store) WithdrawClient(ctx context.Context, id string, now time.Time, e audit.Event) error {
+	return wrap(s.endClient(ctx, id, `UPDATE clients SET state = 'withdrawn', epoch = epoch + 1, updated_at = $1, secrets = '[]', registration = NULL
+ WHERE id = $2 AND state <> 'withdrawn'`, now, e), "withdrawing a client")
+}
+
+// endClient carries out the update, which ends one client, and forgets its requests.
+func (s *Store) endClient(ctx context.Context, id, update string, now time.Time, e audit.Event) error {
+	return s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := only(ctx, tx, identity.ErrNotFound, update, ms(now), id); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, id); err != nil {
@@ -148,8 +183,4 @@ func (s *Store) SuspendClient(ctx context.Context, id string, now time.Time, e a
 		}
 		return raise(ctx, tx, clientsVersion)
 	})
-	if err != nil {
-		return known(err, "suspending a client")
-	}
-	return nil
 }

@@ -117,6 +117,9 @@ func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state id
 			if !slices.Contains(devicesOf(l), id) {
 				continue
 			}
+			if err := farewell(ctx, tx, citizen, e.At, thisLogin, l.ID); err != nil {
+				return err
+			}
 			if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'device' WHERE id = $2`, ms(e.At), bin(l.ID)); err != nil {
 				return err
 			}

@@ -14,6 +14,9 @@
 //	contracts.go   what the rooms asked for; their interfaces have a file a subject
 //	grants.go      when a grant is alive; issuing, redeeming and refreshing, whose
 //	               shapes differ, are in grants_postgres.go and grants_sqlite.go
+//	once.go        values that may be used once, spent by the statement they came with
+//	exchange.go    grants derived from grants
+//	farewells.go   the outbox of sessions that ended
 //	locks.go       what changes a citizen's logins or factors locks the citizen first
 //	sealing.go     personal data under the data keys
 //	trail.go       the chain over the audit trail

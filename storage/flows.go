@@ -159,13 +159,14 @@ func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, 
 				return err
 			}
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO logins (id, citizen_id, epoch, device_id, token, proofs, locale, agent, place, created_at, seen_at, idle_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)`,
-			bin(l.ID), bin(f.Citizen), h.epoch, bin(l.Device), n.Token, string(proofs), l.Locale, printable(n.Agent, maxReason), printable(n.Place, maxReason),
-			ms(l.Started), ms(l.Started.Add(n.Idle)), ms(l.Ends)); err != nil {
+		session, err := replaceLogin(ctx, tx, replaces, f.Citizen, l)
+		if err != nil {
 			return err
 		}
-		if err := replaceLogin(ctx, tx, replaces, f.Citizen, l); err != nil {
+		if _, err := tx.exec(ctx, `INSERT INTO logins (id, citizen_id, epoch, device_id, token, proofs, locale, agent, place, created_at, seen_at, idle_at, expires_at, session)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)`,
+			bin(l.ID), bin(f.Citizen), h.epoch, bin(l.Device), n.Token, string(proofs), l.Locale, printable(n.Agent, maxReason), printable(n.Place, maxReason),
+			ms(l.Started), ms(l.Started.Add(n.Idle)), ms(l.Ends), bin(session)); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -189,28 +190,35 @@ func activeIn(ctx context.Context, tx db, h held, citizen, device identity.ID) e
 // out everywhere. But only if l stands on every device the old one stood on;
 // otherwise the loss of one of them would not reach those grants any more
 // (SECURITY DV2), and they end here.
-func replaceLogin(ctx context.Context, tx db, replaces, citizen identity.ID, l identity.Login) error {
+//
+// It returns the sitting that l belongs to: the old login's, when all goes on, or else
+// one of its own.
+func replaceLogin(ctx context.Context, tx db, replaces, citizen identity.ID, l identity.Login) (session identity.ID, err error) {
 	if replaces.IsZero() {
-		return nil
+		return l.ID, nil
 	}
 	old, err := scanLogin(tx.queryRow(ctx, `SELECT `+loginColumns+` FROM logins l WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL`,
 		bin(replaces), bin(citizen)))
 	if errors.Is(err, errNoRows) {
-		return nil // it had ended by itself
+		return l.ID, nil // it had ended by itself
 	}
 	if err != nil {
-		return err
-	}
-	if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'replaced' WHERE id = $2`, ms(l.Started), bin(replaces)); err != nil {
-		return err
+		return identity.ID{}, err
 	}
 	have := devicesOf(l)
-	if !slices.ContainsFunc(devicesOf(old), func(id identity.ID) bool { return !slices.Contains(have, id) }) {
-		if _, err := tx.exec(ctx, `UPDATE grants SET login_id = $1 WHERE login_id = $2 AND revoked_at IS NULL`, bin(l.ID), bin(replaces)); err != nil {
-			return err
-		}
+	if slices.ContainsFunc(devicesOf(old), func(id identity.ID) bool { return !slices.Contains(have, id) }) {
+		session, err = l.ID, farewell(ctx, tx, citizen, l.Started, thisLogin, replaces)
+	} else {
+		session = old.Session
+		_, err = tx.exec(ctx, `UPDATE grants SET login_id = $1 WHERE login_id = $2 AND revoked_at IS NULL`, bin(l.ID), bin(replaces))
 	}
-	return dropFlowsOf(ctx, tx, replaces)
+	if err != nil {
+		return identity.ID{}, err
+	}
+	if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'replaced' WHERE id = $2`, ms(l.Started), bin(replaces)); err != nil {
+		return identity.ID{}, err
+	}
+	return session, dropFlowsOf(ctx, tx, replaces)
 }
 
 // devicesOf lists the devices a login stands on, each once.

@@ -20,6 +20,10 @@ type hot interface {
 	issueCode(ctx context.Context, n oauth.NewCode) error
 	redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, error)
 	refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error)
+	exchange(ctx context.Context, x oauth.Exchange) (oauth.Grant, error)
+	storeRequest(ctx context.Context, r oauth.StoredRequest, params []byte, once []oauth.Once) error
+	// ask reads one row after spending once.
+	ask(ctx context.Context, once []oauth.Once, now time.Time, q question, args ...any) row
 }
 
 // alive is the condition under which a grant g is, joined with its login l and
@@ -36,15 +40,33 @@ const alive = ` g.revoked_at IS NULL AND g.expires_at + 0 > $NOW
  AND g.epoch = c.epoch AND l.epoch = c.epoch AND c.state = 'normal'
  AND EXISTS (SELECT 1 FROM clients k WHERE k.id = g.client_id AND k.state = 'live' AND k.epoch = g.client_epoch) `
 
+// maxLineage is how many grants a grant may descend from: of services that call each
+// other on behalf of a citizen, four in a row are many.
+const maxLineage = 4
+
+// lineage is the condition under which the grants that grant g descends from are alive
+// too, at most that many of them: a child dies with any of them, and when one is
+// not there any more. It shares login and citizen with all of them. For a grant that came of no other it
+// looks no further than its own row.
+func lineage(g string, generations int) string {
+	if generations == 0 {
+		return g + ".parent_id IS NULL"
+	}
+	p, k := fmt.Sprintf("p%d", generations), fmt.Sprintf("k%d", generations)
+	return fmt.Sprintf(`(%s.parent_id IS NULL OR EXISTS (SELECT 1 FROM grants %s JOIN clients %s ON %s.id = %s.client_id
+ WHERE %s.id = %s.parent_id AND %s.revoked_at IS NULL AND %s.expires_at + 0 > $NOW AND %s.state = 'live' AND %s.epoch = %s.client_epoch AND %s))`,
+		g, p, k, k, p, p, g, p, p, k, k, p, lineage(p, generations-1))
+}
+
 // aliveAt puts the number of the parameter that holds the time into alive.
-func aliveAt(param string) string { return asOf(alive, param) }
+func aliveAt(param string) string { return asOf(alive+" AND "+lineage("g", maxLineage), param) }
 
 // asOf puts the number of the parameter that holds the time into a condition.
 func asOf(condition, param string) string { return strings.ReplaceAll(condition, "$NOW", param) }
 
 // grantColumns are what scanGrant reads, of a grants row called g.
 const grantColumns = ` g.id, g.client_id, g.citizen_id, g.login_id, g.scope, g.resource, g.redirect_uri, g.nonce,
- g.auth, g.offline, g.opaque, g.created_at, g.expires_at, g.jkt, g.x5t `
+ g.auth, g.offline, g.opaque, g.created_at, g.expires_at, g.jkt, g.x5t, coalesce(g.session, g.login_id) AS session, g.details, g.claims, g.parent_id, g.act `
 
 // authJSON is the auth column.
 type authJSON struct {
@@ -57,9 +79,9 @@ func scanGrant(r row, more ...any) (oauth.Grant, error) {
 	var g oauth.Grant
 	var scope, resource, auth string
 	var created, expires int64
-	var jkt, x5t *string
+	var jkt, x5t, details, claims, act *string
 	dest := []any{&g.ID, &g.ClientID, &g.Citizen, &g.Login, &scope, &resource, &g.RedirectURI, &g.Nonce,
-		&auth, &g.Offline, &g.Opaque, &created, &expires, &jkt, &x5t}
+		&auth, &g.Offline, &g.Opaque, &created, &expires, &jkt, &x5t, &g.Session, &details, &claims, &g.Parent, &act}
 	if err := r.Scan(append(dest, more...)...); err != nil {
 		return oauth.Grant{}, err
 	}
@@ -70,6 +92,12 @@ func scanGrant(r row, more ...any) (oauth.Grant, error) {
 	if err := json.Unmarshal([]byte(resource), &g.Resource); err != nil {
 		return oauth.Grant{}, fmt.Errorf("grant %v: resource: %w", g.ID, err)
 	}
+	if claims != nil {
+		if err := json.Unmarshal([]byte(*claims), &g.Claims); err != nil {
+			return oauth.Grant{}, fmt.Errorf("grant %v: claims: %w", g.ID, err)
+		}
+	}
+	g.Details, g.Act = raw(details), raw(act)
 	g.Scope = strings.Fields(scope)
 	g.ACR, g.AMR, g.AuthTime = a.ACR, a.AMR, at(a.Time)
 	g.Created, g.Expires = at(created), at(expires)
@@ -88,6 +116,22 @@ func binding(jkt, x5t *string) oauth.Binding {
 	return b
 }
 
+// raw is a JSON column as it is kept; NULL is nil.
+func raw(text *string) json.RawMessage {
+	if text == nil {
+		return nil
+	}
+	return json.RawMessage(*text)
+}
+
+// claimsOrNull keeps no claims as NULL.
+func claimsOrNull(c oauth.ClaimNames) any {
+	if c.IsZero() {
+		return nil
+	}
+	return jsonText(c)
+}
+
 func jsonText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil { // strings and numbers only
@@ -104,11 +148,25 @@ func resourceText(r []string) string {
 	return jsonText(r)
 }
 
-// terms are what each scope of a new grant stands for.
-func terms(n oauth.NewCode) []string {
-	all := make([]string, len(n.Grant.Scope))
-	copy(all, n.Terms)
-	return all
+// agreed are the names that consent to a new grant is kept under, each once, and what
+// each stands for.
+func agreed(n oauth.NewCode) (names, terms []string) {
+	all := n.Agree
+	if all == nil {
+		all = n.Grant.Scope
+	}
+	names, terms = []string{}, []string{} // a NULL array is not an empty one
+	for i, name := range all {
+		if slices.Contains(names, name) {
+			continue
+		}
+		term := ""
+		if i < len(n.Terms) {
+			term = n.Terms[i]
+		}
+		names, terms = append(names, name), append(terms, term)
+	}
+	return names, terms
 }
 
 // IssueCode implements oauth.Codes.
@@ -122,6 +180,7 @@ func (s *Store) IssueCode(ctx context.Context, n oauth.NewCode) error {
 // Redeem implements oauth.Codes.
 func (s *Store) Redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, error) {
 	g, err := s.hot.redeem(ctx, r)
+	err = s.unsent(ctx, err, r.Once, r.Now)
 	if errors.Is(err, errNoRows) {
 		return oauth.Grant{}, known(s.replayed(ctx, r), "redeeming a code")
 	}
@@ -184,6 +243,7 @@ func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
 // Refresh implements oauth.Refreshes.
 func (s *Store) Refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
 	g, err := s.hot.refresh(ctx, r)
+	err = s.unsent(ctx, err, r.Once, r.Now)
 	if errors.Is(err, errNoRows) {
 		return oauth.Grant{}, known(s.refused(ctx, r), "refreshing")
 	}
@@ -224,8 +284,8 @@ func contains(have, want []string) bool {
 }
 
 // Token implements oauth.Tokens.
-func (s *Store) Token(ctx context.Context, token []byte, now time.Time) (oauth.TokenInfo, error) {
-	t, err := scanToken(s.db.queryRow(ctx, `SELECT `+grantColumns+tokenColumns+tokenFrom+aliveAt("$2"), token, ms(now)))
+func (s *Store) Token(ctx context.Context, token []byte, now time.Time, once ...oauth.Once) (oauth.TokenInfo, error) {
+	t, err := scanToken(s.hot.ask(ctx, once, now, question{columns: grantColumns + tokenColumns, from: tokenFrom + aliveAt("$2")}, token, ms(now)))
 	return t, notFound(err, "reading a token")
 }
 
@@ -255,17 +315,25 @@ func scanToken(r row, more ...any) (oauth.TokenInfo, error) {
 }
 
 // LiveGrant implements oauth.Tokens.
-func (s *Store) LiveGrant(ctx context.Context, grant identity.ID, now time.Time) (oauth.Grant, error) {
-	g, err := scanGrant(s.db.queryRow(ctx, `SELECT `+grantColumns+grantFrom+aliveAt("$2"), bin(grant), ms(now)))
+func (s *Store) LiveGrant(ctx context.Context, grant identity.ID, now time.Time, once ...oauth.Once) (oauth.Grant, error) {
+	g, err := scanGrant(s.hot.ask(ctx, once, now, question{columns: grantColumns, from: grantFrom + aliveAt("$2")}, bin(grant), ms(now)))
 	return g, notFound(err, "reading a grant")
+}
+
+// answers reports whether err is one of the answers the rooms know.
+func answers(err error) bool {
+	for _, e := range []error{identity.ErrNotFound, identity.ErrSpent, identity.ErrReplayed, identity.ErrEnded, identity.ErrConflict, identity.ErrConsent, identity.ErrScope} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // known passes the answers the rooms know and gives the others their context.
 func known(err error, doing string) error {
-	for _, e := range []error{identity.ErrNotFound, identity.ErrSpent, identity.ErrEnded, identity.ErrConflict, identity.ErrConsent, identity.ErrScope} {
-		if errors.Is(err, e) {
-			return err
-		}
+	if answers(err) {
+		return err
 	}
 	if errors.Is(err, errText) {
 		// A lookup by text the databases cannot hold: there is no such row.

@@ -18,25 +18,30 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 	g := n.Grant
 	return h.db.tx(ctx, func(ctx context.Context, tx db) error {
 		var epoch, clientEpoch int64
-		err := tx.queryRow(ctx, `SELECT l.epoch, k.epoch FROM logins l JOIN citizens c ON c.id = l.citizen_id JOIN clients k ON k.id = $4
+		var sitting identity.ID
+		err := tx.queryRow(ctx, `SELECT l.epoch, k.epoch, coalesce(l.session, l.id) FROM logins l JOIN citizens c ON c.id = l.citizen_id JOIN clients k ON k.id = $4
  WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
    AND l.epoch = c.epoch AND c.state = 'normal' AND k.state = 'live'`,
-			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID).Scan(&epoch, &clientEpoch)
+			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID).Scan(&epoch, &clientEpoch, &sitting)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrEnded
 		}
 		if err != nil {
 			return err
 		}
+		if !g.Session.IsZero() {
+			sitting = g.Session
+		}
+		names, terms := agreed(n)
 		if !n.Consent && !n.FirstParty {
-			var agreed int
+			var given int
 			if err := tx.queryRow(ctx, `SELECT count(*) FROM consents WHERE citizen_id = $1 AND client_id = $2
  AND (scope, terms) IN (SELECT s.value, t.value FROM json_each($3) s JOIN json_each($5) t ON t.key = s.key)
  AND (expires_at IS NULL OR expires_at > $4)`,
-				bin(g.Citizen), g.ClientID, jsonText(g.Scope), ms(g.Created), jsonText(terms(n))).Scan(&agreed); err != nil {
+				bin(g.Citizen), g.ClientID, jsonText(names), ms(g.Created), jsonText(terms)).Scan(&given); err != nil {
 				return err
 			}
-			if agreed != len(g.Scope) {
+			if given != len(names) {
 				return identity.ErrConsent
 			}
 		}
@@ -47,21 +52,21 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 			}
 		}
 		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri,
-  nonce, auth, offline, opaque, jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
+  nonce, auth, offline, opaque, jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at, session, details, claims)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`,
 			bin(g.ID), g.ClientID, bin(g.Citizen), bin(g.Login), epoch, clientEpoch, strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI,
 			g.Nonce, jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
-			n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Created), ms(g.Expires)); err != nil {
+			n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Created), ms(g.Expires),
+			bin(sitting), orNull(string(g.Details)), claimsOrNull(g.Claims)); err != nil {
 			return err
 		}
 		if !n.Consent {
 			return nil
 		}
-		stands := terms(n)
-		for i, scope := range g.Scope {
+		for i, name := range names {
 			if _, err := tx.exec(ctx, `INSERT INTO consents (citizen_id, client_id, scope, terms, given_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
  ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET terms = excluded.terms, given_at = excluded.given_at, expires_at = excluded.expires_at`,
-				bin(g.Citizen), g.ClientID, scope, stands[i], ms(g.Created), msOrNull(n.ConsentExpires)); err != nil {
+				bin(g.Citizen), g.ClientID, name, terms[i], ms(g.Created), msOrNull(n.ConsentExpires)); err != nil {
 				return err
 			}
 		}
@@ -69,28 +74,23 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 	})
 }
 
-var liteRedeem = `
-UPDATE grants AS g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_family = $11, refresh_idle_at = $5
-  FROM logins l, citizens c
- WHERE g.code = $6 AND g.client_id = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
-   AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
-   AND l.id = g.login_id AND c.id = g.citizen_id AND ` + aliveAt("$1")
+var liteRedeem = `SELECT ` + grantColumns + `
+  FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
+ WHERE g.code = $2 AND g.client_id = $3 AND g.redirect_uri = $4 AND g.code_challenge = $5
+   AND (g.code_jkt IS NULL OR g.code_jkt = $6) AND g.code_used_at IS NULL AND g.code_expires_at > $1 AND ` + aliveAt("$1")
 
 func (h liteHot) redeem(ctx context.Context, r oauth.Redemption) (g oauth.Grant, err error) {
-	err = h.db.tx(ctx, func(ctx context.Context, tx db) error {
-		ok, err := changed(ctx, tx, liteRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
-			nilBytes(r.Refresh), msOrNull(r.RefreshIdle), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT), nilBytes(r.Family))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return errNoRows
-		}
-		if g, err = scanGrant(tx.queryRow(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.code = $1`, r.Code)); err != nil {
+	err = h.spending(ctx, r.Once, r.Now, func(ctx context.Context, tx db) error {
+		if g, err = scanGrant(tx.queryRow(ctx, liteRedeem, ms(r.Now), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT))); err != nil {
 			return err
 		}
 		if !contains(g.Scope, r.Access.Scope) {
 			return identity.ErrScope
+		}
+		g.Binding = r.Binding
+		if _, err := tx.exec(ctx, `UPDATE grants SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_family = $5, refresh_idle_at = $6 WHERE id = $7`,
+			ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T), nilBytes(r.Refresh), nilBytes(r.Family), msOrNull(r.RefreshIdle), bin(g.ID)); err != nil {
+			return err
 		}
 		return h.access(ctx, tx, g, r.Access, ms(r.Now))
 	})
@@ -123,21 +123,22 @@ var liteRefresh = `SELECT ` + grantColumns + `, g.refresh_idle_at
    AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1")
 
 func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant, err error) {
-	var idle int64
+	var moves, changes bool
 	read := func(ctx context.Context, d db) error {
+		var idle int64
 		g, err = scanGrant(d.queryRow(ctx, liteRefresh, ms(r.Now), r.Token, r.ClientID, orNull(r.JKT)), &idle)
+		moves = idle < ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10))
+		changes = contains(g.Scope, r.Access.Scope) && (r.Next != nil || g.Opaque || moves)
 		return err
 	}
-	// Most refreshes change nothing; they do not wait for the writer.
-	if err := read(ctx, h.db); err != nil {
-		return oauth.Grant{}, err
+	if len(r.Once) == 0 {
+		// Most refreshes change nothing; they do not wait for the writer.
+		if err := read(ctx, h.db); err != nil || !changes {
+			return g, err
+		}
 	}
-	moves := idle < ms(r.RefreshIdle.Add(-r.RefreshIdle.Sub(r.Now)/10))
-	if !contains(g.Scope, r.Access.Scope) || r.Next == nil && !g.Opaque && !moves {
-		return g, nil
-	}
-	err = h.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := read(ctx, tx); err != nil {
+	err = h.spending(ctx, r.Once, r.Now, func(ctx context.Context, tx db) error {
+		if err := read(ctx, tx); err != nil || !changes {
 			return err
 		}
 		if r.Next != nil {
@@ -152,4 +153,44 @@ func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant
 		return h.access(ctx, tx, g, r.Access, ms(r.Now))
 	})
 	return g, err
+}
+
+var liteExchange = `SELECT ` + grantColumns + `, g.epoch, k.epoch, g.auth
+  FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id JOIN clients k ON k.id = $3
+ WHERE g.id = $2 AND k.state = 'live' AND l.expires_at > $1 AND l.idle_at > $1 AND ` + mayExchangeAt("$1")
+
+func (h liteHot) exchange(ctx context.Context, x oauth.Exchange) (child oauth.Grant, err error) {
+	err = h.spending(ctx, x.Once, x.Now, func(ctx context.Context, tx db) error {
+		var epoch, clientEpoch int64
+		var auth string
+		g, err := scanGrant(tx.queryRow(ctx, liteExchange, ms(x.Now), bin(x.Parent), x.ClientID), &epoch, &clientEpoch, &auth)
+		if err != nil {
+			return err
+		}
+		if !contains(g.Scope, x.Scope) || !contains(x.Scope, x.Access.Scope) {
+			return identity.ErrScope
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, parent_id, scope, resource, redirect_uri,
+  nonce, auth, offline, opaque, jkt, x5t, code_challenge, created_at, expires_at, session, act)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', '', $10, FALSE, $11, $12, $13, '', $14, $15, $16, $17)`,
+			bin(x.ID), x.ClientID, bin(g.Citizen), bin(g.Login), epoch, clientEpoch, bin(g.ID), strings.Join(x.Scope, " "), resourceText(x.Resource),
+			auth, x.Opaque, orNull(x.Access.Binding.JKT), orNull(x.Access.Binding.X5T), ms(x.Now), min(ms(x.Expires), ms(g.Expires)), bin(g.Session), orNull(string(x.Act))); err != nil {
+			return err
+		}
+		if child, err = scanGrant(tx.queryRow(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.id = $1`, bin(x.ID))); err != nil {
+			return err
+		}
+		if child.Expires.Before(x.Access.Expires) {
+			x.Access.Expires = child.Expires
+		}
+		return h.access(ctx, tx, child, x.Access, ms(x.Now))
+	})
+	return child, err
+}
+
+func (h liteHot) storeRequest(ctx context.Context, r oauth.StoredRequest, params []byte, once []oauth.Once) error {
+	return h.spending(ctx, once, r.Created, func(ctx context.Context, tx db) error {
+		_, err := tx.exec(ctx, `INSERT INTO requests (handle, kind, client_id, params, browser, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`, requestArgs(r, params)...)
+		return err
+	})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	loginColumns = ` l.id, l.citizen_id, l.device_id, l.proofs, l.locale, l.created_at, l.seen_at, l.expires_at `
+	loginColumns = ` l.id, l.citizen_id, l.device_id, l.proofs, l.locale, l.created_at, l.seen_at, l.expires_at, coalesce(l.session, l.id) `
 
 	// liveLogin is the condition under which a login l of citizen c is one; $NOW is
 	// the time. A trusted browser that was ended took its logins along, so it
@@ -24,7 +24,7 @@ func scanLogin(r row, more ...any) (identity.Login, error) {
 	var l identity.Login
 	var proofs string
 	var created, seen, ends int64
-	if err := r.Scan(append([]any{&l.ID, &l.Citizen, &l.Device, &proofs, &l.Locale, &created, &seen, &ends}, more...)...); err != nil {
+	if err := r.Scan(append([]any{&l.ID, &l.Citizen, &l.Device, &proofs, &l.Locale, &created, &seen, &ends, &l.Session}, more...)...); err != nil {
 		return identity.Login{}, err
 	}
 	if err := json.Unmarshal([]byte(proofs), &l.Proofs); err != nil {
@@ -54,6 +54,9 @@ func (s *Store) EndLogin(ctx context.Context, citizen, login identity.ID, e audi
 		if _, err := s.hold(ctx, tx, citizen); err != nil {
 			return err
 		}
+		if err := farewell(ctx, tx, citizen, e.At, thisLogin, login); err != nil {
+			return err
+		}
 		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE logins SET ended_at = $1, end_reason = 'ended' WHERE id = $2 AND citizen_id = $3 AND ended_at IS NULL`,
 			ms(e.At), bin(login), bin(citizen)); err != nil {
 			return err
@@ -75,6 +78,9 @@ func dropFlowsOf(ctx context.Context, tx db, login identity.ID) error {
 func (s *Store) EndOtherLogins(ctx context.Context, citizen, keep identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if _, err := s.hold(ctx, tx, citizen); err != nil {
+			return err
+		}
+		if err := farewell(ctx, tx, citizen, e.At, otherLogins, keep); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = $1, end_reason = 'ended' WHERE citizen_id = $2 AND id <> $3 AND ended_at IS NULL`,

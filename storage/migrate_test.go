@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+
+	"ecardid/identity"
 )
 
 func filesOf(t *testing.T, files fs.FS) fstest.MapFS {
@@ -280,6 +283,63 @@ func checkStrict(t *testing.T, s *Store) {
 		`SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND strict = 0`)
 	if err != nil || len(loose) > 0 {
 		t.Errorf("tables that are not STRICT: %q %v", loose, err)
+	}
+}
+
+// What was there before sittings had names gets them, and what the program before
+// still writes while it is being replaced is read as if it had (README.md).
+func TestSittingsOfBeforeHaveNames(t *testing.T) {
+	for _, d := range dialects {
+		t.Run(string(d), func(t *testing.T) {
+			ctx, dsn := t.Context(), emptyDSN(t, d)
+			files, err := migrationsOf(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := migrate(ctx, dsn, withFile(filesOf(t, files), "0002_protocol.sql", "")); err != nil {
+				t.Fatal(err)
+			}
+			before, err := open(ctx, dsn, Options{}, withFile(filesOf(t, files), "0002_protocol.sql", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer before.Close()
+			write := func(n int) {
+				t.Helper()
+				for _, text := range []string{
+					`INSERT INTO logins (id, citizen_id, epoch, token, proofs, locale, agent, place, created_at, seen_at, idle_at, expires_at) VALUES ($1, $1, 1, $1, '[]', '', '', '', 1, 1, 1, 1)`,
+					`INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri, nonce, auth, offline, opaque, code_challenge, created_at, expires_at)
+ VALUES ($1, 'c', $1, $1, 1, 1, '', '[]', '', '', '{}', FALSE, FALSE, '', 1, 1)`,
+				} {
+					if _, err := before.db.exec(ctx, text, id(n)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			write(1)
+			if err := migrate(ctx, dsn, files); err != nil {
+				t.Fatal(err)
+			}
+			write(2)
+			after, err := open(ctx, dsn, Options{}, files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer after.Close()
+			for n := 1; n <= 2; n++ {
+				l, err := scanLogin(after.db.queryRow(ctx, `SELECT `+loginColumns+` FROM logins l WHERE l.id = $1`, id(n)))
+				if err != nil || !bytes.Equal(l.Session[:], id(n)) {
+					t.Errorf("login %d: %v, %v", n, l.Session, err)
+				}
+				g, err := scanGrant(after.db.queryRow(ctx, `SELECT `+grantColumns+` FROM grants g WHERE g.id = $1`, id(n)))
+				if err != nil || !bytes.Equal(g.Session[:], id(n)) {
+					t.Errorf("grant %d: %v, %v", n, g.Session, err)
+				}
+			}
+			if all, err := after.SessionClients(ctx, identity.ID(id(1))); err != nil || len(all) != 1 {
+				t.Errorf("%v, %v", all, err)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ type NewCitizen struct {
 	IDNumber idnumber.ID
 	Phone    idnumber.Phone
 	Card     idnumber.Card
-	Code     []byte // keyed hash of the activation code; nil for none yet
+	Claims   map[string]any // further standard claims, by name; whoever imports has checked them
+	Code     []byte         // keyed hash of the activation code; nil for none yet
 	Expires  time.Time
 }
 
@@ -85,7 +87,17 @@ func (s *Store) sealCitizen(c NewCitizen, now time.Time) (sealedCitizen, error) 
 		}
 		done.args = append(done.args, blob)
 	}
-	done.args = append(done.args, handle, nilBytes(c.Code), msOrNull(c.Expires))
+	var further []byte
+	if len(c.Claims) > 0 {
+		plain, err := json.Marshal(c.Claims)
+		if err != nil {
+			return sealedCitizen{}, fmt.Errorf("encoding a citizen's claims: %w", err)
+		}
+		if further, err = s.sealed(seal.PII, "citizens", "claims", c.ID[:], plain); err != nil {
+			return sealedCitizen{}, fmt.Errorf("sealing a citizen's claims: %w", err)
+		}
+	}
+	done.args = append(done.args, handle, nilBytes(c.Code), msOrNull(c.Expires), nilBytes(further))
 	return done, nil
 }
 
@@ -120,8 +132,8 @@ func (s *Store) ImportCitizens(ctx context.Context, citizens []NewCitizen, e aud
 			if len(taken) > 0 {
 				continue // nothing will be kept; only look for what else is taken
 			}
-			if _, err := tx.exec(ctx, `INSERT INTO citizens (id, state, state_at, name, id_number, phone, card_number, user_handle, activation_hash, activation_expires, created_at, updated_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $3, $3)`, ready[i].args...); err != nil {
+			if _, err := tx.exec(ctx, `INSERT INTO citizens (id, state, state_at, name, id_number, phone, card_number, user_handle, activation_hash, activation_expires, created_at, updated_at, claims)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $3, $3, $11)`, ready[i].args...); err != nil {
 				return err
 			}
 			one := e
@@ -398,6 +410,8 @@ func sweeps() []sweeping {
 		{"access_tokens", "token", "expires_at <= $1", 0},
 		{"grants", "id", "(expires_at <= $1 OR revoked_at <= $1 OR code_used_at IS NULL AND code_expires_at <= $1)", keepGrants},
 		{"logins", "id", "coalesce(ended_at, expires_at) <= $1", keepLogins},
+		{"initial_tokens", "hash", "expires_at <= $1", keepGrants},
+		{"farewells", "id", "at <= $1", farewellLife},
 		{"liveness_sessions", "id", "ends_at <= $1", keepLogins},
 	}
 }

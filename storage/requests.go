@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"ecardid/identity"
@@ -11,17 +12,40 @@ import (
 
 // StoreRequest implements oauth.Requests. The parameters are sealed: login_hint
 // names a person.
-func (s *Store) StoreRequest(ctx context.Context, r oauth.StoredRequest) error {
+func (s *Store) StoreRequest(ctx context.Context, r oauth.StoredRequest, once ...oauth.Once) error {
 	params, err := s.sealed(seal.PII, "requests", "params", r.Handle, []byte(r.Params))
 	if err != nil {
 		return known(err, "sealing a request")
 	}
 	if err := s.waiting.admit(ctx, s.db, "requests", r.Created); err != nil {
+		if errors.Is(err, identity.ErrConflict) {
+			err = s.refuse(ctx, err, once, r.Created)
+		}
 		return known(err, "counting requests")
 	}
-	_, err = s.db.exec(ctx, `INSERT INTO requests (handle, kind, client_id, params, browser, created_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.Handle, r.Kind, r.ClientID, params, nilBytes(r.Browser), ms(r.Created), ms(r.Expires))
-	return wrap(err, "storing a request")
+	err = s.hot.storeRequest(ctx, r, params, once)
+	return wrap(s.unsent(ctx, err, once, r.Created), "storing a request")
+}
+
+func requestArgs(r oauth.StoredRequest, params []byte) []any {
+	return []any{r.Handle, r.Kind, r.ClientID, params, nilBytes(r.Browser), ms(r.Created), ms(r.Expires)}
+}
+
+// ClaimRequest implements oauth.Requests. The write itself decides whose it is; who
+// loses is told apart from who came too late afterwards.
+func (s *Store) ClaimRequest(ctx context.Context, handle []byte, clientID string, browser []byte, expires, now time.Time) error {
+	if len(browser) == 0 {
+		return identity.ErrNotFound // nobody in particular
+	}
+	ok, err := changed(ctx, s.db, `UPDATE requests SET browser = $1, expires_at = CASE WHEN browser IS NULL THEN $2 ELSE expires_at END
+ WHERE handle = $3 AND client_id = $4 AND expires_at > $5 AND (browser IS NULL OR browser = $1)`, browser, ms(expires), handle, clientID, ms(now))
+	if err == nil && !ok {
+		var one int
+		if err = s.db.queryRow(ctx, `SELECT 1 FROM requests WHERE handle = $1 AND client_id = $2 AND expires_at > $3`, handle, clientID, ms(now)).Scan(&one); err == nil {
+			err = identity.ErrSpent
+		}
+	}
+	return notFound(err, "claiming a request")
 }
 
 // Request implements oauth.Requests.

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"ecardid/identity"
@@ -22,25 +24,27 @@ func claimColumns() map[string]string {
 
 // UserInfo implements oauth.Tokens. It reads one row and opens only the columns
 // that the claims asked for need.
-func (s *Store) UserInfo(ctx context.Context, token []byte, grant identity.ID, claims []string, now time.Time) (oauth.TokenInfo, oauth.Person, error) {
+func (s *Store) UserInfo(ctx context.Context, token []byte, grant identity.ID, claims []string, now time.Time, once ...oauth.Once) (oauth.TokenInfo, oauth.Person, error) {
 	sealedCols := map[string]*[]byte{"name": new([]byte), "phone": new([]byte), "card_number": new([]byte), "id_number": new([]byte)}
 	var updated int64
 	var locale string
-	more := []any{&updated, &locale, sealedCols["name"], sealedCols["phone"], sealedCols["card_number"], sealedCols["id_number"]}
-	const columns = `, c.updated_at, c.locale, c.name, c.phone, c.card_number, c.id_number `
+	var further []byte
+	more := []any{&updated, &locale, &further, sealedCols["name"], sealedCols["phone"], sealedCols["card_number"], sealedCols["id_number"]}
+	const columns = `, c.updated_at, c.locale, c.claims, c.name AS full_name, c.phone, c.card_number, c.id_number `
 
 	var t oauth.TokenInfo
 	var err error
 	if token != nil {
-		t, err = scanToken(s.db.queryRow(ctx, `SELECT `+grantColumns+tokenColumns+columns+tokenFrom+aliveAt("$2"), token, ms(now)), more...)
+		t, err = scanToken(s.hot.ask(ctx, once, now, question{columns: grantColumns + tokenColumns + columns, from: tokenFrom + aliveAt("$2")}, token, ms(now)), more...)
 	} else {
-		t.Grant, err = scanGrant(s.db.queryRow(ctx, `SELECT `+grantColumns+columns+grantFrom+aliveAt("$2"), bin(grant), ms(now)), more...)
+		t.Grant, err = scanGrant(s.hot.ask(ctx, once, now, question{columns: grantColumns + columns, from: grantFrom + aliveAt("$2")}, bin(grant), ms(now)), more...)
 	}
 	if err != nil {
 		return oauth.TokenInfo{}, oauth.Person{}, notFound(err, "reading userinfo")
 	}
 	p := oauth.Person{Citizen: t.Grant.Citizen, Claims: map[string]any{}, Updated: at(updated)}
 	from := claimColumns()
+	var others map[string]any // opened when the first of them is asked for
 	for _, claim := range claims {
 		switch claim {
 		case "locale":
@@ -56,6 +60,14 @@ func (s *Store) UserInfo(ctx context.Context, token []byte, grant identity.ID, c
 		}
 		column, ok := from[claim]
 		if !ok {
+			if others == nil {
+				if others, err = s.furtherClaims(t.Grant.Citizen, further); err != nil {
+					return oauth.TokenInfo{}, oauth.Person{}, known(err, "opening userinfo")
+				}
+			}
+			if v, ok := others[claim]; ok {
+				p.Claims[claim] = v
+			}
 			continue
 		}
 		plain, err := s.unsealed(seal.PII, "citizens", column, t.Grant.Citizen[:], *sealedCols[column])
@@ -65,4 +77,20 @@ func (s *Store) UserInfo(ctx context.Context, token []byte, grant identity.ID, c
 		p.Claims[claim] = string(plain)
 	}
 	return t, p, nil
+}
+
+// furtherClaims opens the claims that have no column of their own.
+func (s *Store) furtherClaims(citizen identity.ID, blob []byte) (map[string]any, error) {
+	plain, err := s.unsealed(seal.PII, "citizens", "claims", citizen[:], blob)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]any{}
+	if plain == nil {
+		return all, nil
+	}
+	if err := json.Unmarshal(plain, &all); err != nil {
+		return nil, fmt.Errorf("citizen %v: claims: %w", citizen, err)
+	}
+	return all, nil
 }

@@ -105,7 +105,8 @@ func (a *API) settle(w http.ResponseWriter, c *call, p authn.Approval, answer ph
 	ev := a.event(c.Request, kind, p.Citizen)
 	ev.Device, ev.Reason = c.phone.ID, reason
 	ev.Notify = outcome == phone.Alarmed
-	ev.Detail = map[string]string{"approval": p.ID.String(), "flow": p.Flow.String()}
+	// The hash is what the phone signed, and outlives the words it was made of.
+	ev.Detail = map[string]string{"approval": p.ID.String(), "flow": p.Flow.String(), "context": phone.ContextHash(p.Context)}
 	err := a.Store.AnswerApproval(c.Context(), p.ID, c.phone.ID, state, verified, hardware, a.Clock.Now(), ev)
 	if errors.Is(err, identity.ErrConflict) {
 		return answered().because(err)

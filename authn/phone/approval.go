@@ -140,13 +140,13 @@ func (a Approval) Judge(p Pending, now time.Time) (Outcome, error) {
 // A Context is what the phone shows before it asks: what you see is what you sign.
 type Context struct {
 	ApprovalID identity.ID `json:"approval_id"`
-	Action     string      `json:"action"`         // sign-in, or what is to be done
+	Action     string      `json:"action"`         // sign-in, step-up, or approve for what Detail says
 	Client     string      `json:"client"`         // the application's registered name
 	Host       string      `json:"host,omitempty"` // it will be sent to
 	Browser    string      `json:"browser"`        // family and system of the browser that asks
 	Place      string      `json:"place"`          // where that browser seems to be
 	At         time.Time   `json:"at"`
-	Detail     string      `json:"detail,omitempty"` // an amount, a hospital
+	Detail     string      `json:"detail,omitempty"` // an amount, a hospital; a line for each
 	Choices    []int       `json:"choices"`          // the three numbers to pick from
 }
 

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ const (
 // do, to what may happen once: of many at the same time exactly one wins.
 func Race(t *testing.T, open func(t testing.TB) []*storage.Store) {
 	stores := open(t)
-	for _, r := range races() {
+	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces()) {
 		t.Run(r.name, func(t *testing.T) {
 			for range rounds {
 				w := newWorld(t, stores[0])
@@ -60,6 +61,9 @@ func Race(t *testing.T, open func(t testing.TB) []*storage.Store) {
 		t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, stores[0]), stores) })
 	}
 }
+
+// errNothing is what one says who was given nothing.
+var errNothing = errors.New("nothing was left")
 
 // together runs n calls that begin at the same moment.
 func together(n int, call func(i int) error) []error {

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,9 +92,10 @@ func Fill(ctx context.Context, t testing.TB, s *storage.Store) map[string]string
 	w.ok(s.Record(ctx, w.event(audit.LoginRefused)))
 	w.ok(s.OpenEnrolment(ctx, w.enrolment(raised)))
 	w.enrol(raised)
+	w.protocol(raised)
 	w.read(raised, fam, browser.Cookie, key, phone.ID)
 
-	secrets := map[string]string{"name": fullName, "greeting": greeting, "seed": string(seed), "private key": privateKey, "recovery code": keptCode}
+	secrets := map[string]string{"name": fullName, "greeting": greeting, "seed": string(seed), "private key": privateKey, "recovery code": keptCode, "email": email, "street": street}
 	for who, c := range map[string]*world{"": w, "another's ": other} {
 		secrets[who+"card"], secrets[who+"id"], secrets[who+"phone"] = c.card.Value, c.id.Value, c.phone.Value
 	}
@@ -131,6 +133,7 @@ func (w *world) read(l session, f family, cookie []byte, key authn.Passkey, phon
 			return err
 		},
 		func() error { _, _, err := s.UserInfo(ctx, nil, f.ID, []string{"name"}, w.now); return err },
+		func() error { _, err := s.SessionClients(ctx, f.Session); return err },
 		func() error { _, err := s.Consents(ctx, w.citizen, w.client, w.now); return err },
 		func() error { _, err := s.AllConsents(ctx, w.citizen, w.now); return err },
 		func() error { _, err := s.Notices(ctx, w.citizen, 20); return err },
@@ -180,7 +183,10 @@ func HotPath(t testing.TB, s *storage.Store) []Hot {
 	turn := rotating(w.refreshing(one.Refresh))
 	again := rotating(w.refreshing(turn.Next))
 	keep, jwt := w.refreshing(again.Next), w.refreshing(two.Refresh)
-	return []Hot{
+	waiting, parent := w.request(), w.family(l)
+	waiting.Browser = nil
+	w.ok(s.StoreRequest(t.Context(), waiting))
+	return slices.Concat([]Hot{
 		{"StoreRequest", func(ctx context.Context) error { return s.StoreRequest(ctx, req) }},
 		{"Request", func(ctx context.Context) error { _, err := s.Request(ctx, req.Handle, w.client, w.now); return err }},
 		{"Login", func(ctx context.Context) error { _, err := s.Login(ctx, l.token, w.now); return err }},
@@ -203,6 +209,16 @@ func HotPath(t testing.TB, s *storage.Store) []Hot {
 			_, _, err := s.UserInfo(ctx, nil, given.Grant.ID, []string{"name"}, w.now)
 			return err
 		}},
+	}, w.withOnce(), []Hot{
+		{"ClaimRequest", func(ctx context.Context) error {
+			return s.ClaimRequest(ctx, waiting.Handle, w.client, fresh(), w.now.Add(time.Hour), w.now)
+		}},
+		{"Spend", func(ctx context.Context) error { return s.Spend(ctx, w.now, w.once(), w.once(), w.once()) }},
+		{"Exchange", func(ctx context.Context) error {
+			_, err := s.Exchange(ctx, w.exchange(parent.Grant, "openid"))
+			return err
+		}},
+		{"TakeFarewells", func(ctx context.Context) error { _, err := s.TakeFarewells(ctx, w.now, time.Minute, 10); return err }},
 		{"Account", func(ctx context.Context) error { _, err := s.Account(ctx, w.citizen); return err }},
 		{"AccountByAlias", func(ctx context.Context) error { _, err := s.AccountByAlias(ctx, w.card); return err }},
 		{"Attempt", func(ctx context.Context) error {
@@ -210,7 +226,48 @@ func HotPath(t testing.TB, s *storage.Store) []Hot {
 			_, err := s.Attempt(ctx, w.now, authn.Try{Key: fresh(), Rule: rule}, authn.Try{Key: fresh(), Rule: rule}, authn.Try{Key: fresh(), Rule: rule})
 			return err
 		}},
+	})
+}
+
+// protocol does what clients do that authenticate by proofs and delegate, and
+// registers and withdraws them; it ends a session whose client has not heard of it yet.
+func (w *world) protocol(l session) {
+	w.Helper()
+	ctx, s := w.ctx, w.s
+	for _, b := range bearers() {
+		right, _, _ := b.ready(w)
+		w.ok(right(w, w.once(), w.once()))
 	}
+	par := w.request()
+	par.Browser = nil
+	w.ok(s.StoreRequest(ctx, par, w.once()))
+	w.ok(s.ClaimRequest(ctx, par.Handle, w.client, fresh(), par.Expires, w.now))
+	w.is("another browser", s.ClaimRequest(ctx, par.Handle, w.client, fresh(), par.Expires, w.now), identity.ErrSpent)
+	x := w.exchange(w.family(l).Grant, "openid")
+	x.Opaque = true
+	g, err := s.Exchange(ctx, x)
+	w.ok(err)
+	_, err = s.Exchange(ctx, w.exchange(g, "payments"))
+	w.is("more scope", err, identity.ErrScope)
+	t := w.initialToken(3)
+	_, err = s.InitialToken(ctx, t.Hash, w.now)
+	w.ok(err)
+	c, e := w.newcomer()
+	w.ok(s.RegisterClient(ctx, t.Hash, c, w.now, e))
+	w.ok(s.WithdrawClient(ctx, c.ID, w.now, e))
+	d := w.beside()
+	for range 3 {
+		d.listening()
+		dl := d.signIn(identity.ID{})
+		d.family(dl)
+		d.ok(s.EndLogin(ctx, d.citizen, dl.ID, d.event(audit.LoginEnded)))
+	}
+	taken, err := s.TakeFarewells(ctx, w.now, time.Minute, 2)
+	if err != nil || len(taken) != 2 {
+		w.Fatalf("%d farewells, %v", len(taken), err)
+	}
+	w.ok(s.Delivered(ctx, taken[0].ID))
+	w.ok(s.Undelivered(ctx, taken[1].ID, w.now))
 }
 
 // Broken holds a store to what it says when nothing can be written: every act is a
@@ -234,7 +291,7 @@ func Broken(t *testing.T, good, broken *storage.Store, spoil func(on bool)) {
 			}
 		})
 	}
-	for _, r := range races() {
+	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces()) {
 		t.Run("once-"+r.name, func(t *testing.T) {
 			w := newWorld(t, good)
 			try, _ := r.begin(w)

@@ -23,6 +23,7 @@ func Run(t *testing.T, open func(t testing.TB) *storage.Store) {
 		{"accounts", accountChecks()}, {"flows", flowChecks()}, {"logins", loginChecks()}, {"attempts", attemptChecks()},
 		{"factors", factorChecks()}, {"passkeys", passkeyChecks()}, {"devices", deviceChecks()}, {"phones", phoneChecks()}, {"grants", grantChecks()},
 		{"refreshes", refreshChecks()}, {"tokens", tokenChecks()}, {"consents", consentChecks()}, {"registry", registryChecks()},
+		{"once", onceChecks()}, {"exchange", exchangeChecks()}, {"farewells", farewellChecks()}, {"registrations", registrationChecks()},
 		{"liveness", livenessChecks()}, {"journal", journalChecks()},
 	} {
 		t.Run(subject.name, func(t *testing.T) {

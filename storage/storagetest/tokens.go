@@ -114,6 +114,10 @@ func tokenChecks() []check {
 				if err != nil || p.Claims["id_number"] != w.id.Value || p.Claims["card_number"] != w.card.Value || len(p.Claims) != 2 {
 					w.Errorf("%+v, %v", p, err)
 				}
+				_, p, err = w.s.UserInfo(ctx, how.token, how.grant, []string{"email", "email_verified", "address", "birthdate", "claims", "sub"}, w.now)
+				if address, _ := p.Claims["address"].(map[string]any); err != nil || p.Claims["email"] != email || p.Claims["email_verified"] != true || address["street_address"] != street || len(p.Claims) != 3 {
+					w.Errorf("%+v, %v", p, err)
+				}
 				_, p, err = w.s.UserInfo(ctx, how.token, how.grant, nil, w.now)
 				if err != nil || len(p.Claims) != 0 {
 					w.Errorf("%+v, %v", p, err)

@@ -32,6 +32,8 @@ const (
 	password  = "encoded password"
 	greeting  = "春风又绿江南岸"
 	fullName  = "欧阳若兰"
+	email     = "ruolan@mail.example"
+	street    = "东长安街一号"
 )
 
 // A world is one citizen who has come in, with nothing else, and one client.
@@ -99,7 +101,8 @@ func (w *world) arrive() storage.NewCitizen {
 	w.card = authn.Alias{Kind: authn.AliasCard, Value: card.Reveal()}
 	w.id = authn.Alias{Kind: authn.AliasID, Value: id.Reveal()}
 	w.phone = authn.Alias{Kind: authn.AliasPhone, Value: phone.Reveal()}
-	c := storage.NewCitizen{ID: identity.NewID(), Name: fullName, IDNumber: id, Phone: phone, Card: card, Code: fresh(), Expires: w.now.Add(time.Hour)}
+	c := storage.NewCitizen{ID: identity.NewID(), Name: fullName, IDNumber: id, Phone: phone, Card: card, Code: fresh(), Expires: w.now.Add(time.Hour),
+		Claims: map[string]any{"email": email, "email_verified": true, "address": map[string]any{"street_address": street}}}
 	e := w.event(audit.CitizenImported)
 	e.Notify = false
 	w.ok(w.s.ImportCitizens(w.Context(), []storage.NewCitizen{c}, e))
@@ -143,7 +146,7 @@ func (w *world) fault(what string, err error) {
 		w.Errorf("%s: no error", what)
 		return
 	}
-	for _, known := range []error{identity.ErrNotFound, identity.ErrSpent, identity.ErrEnded, identity.ErrConflict, identity.ErrConsent, identity.ErrScope} {
+	for _, known := range []error{identity.ErrNotFound, identity.ErrSpent, identity.ErrReplayed, identity.ErrEnded, identity.ErrConflict, identity.ErrConsent, identity.ErrScope} {
 		if errors.Is(err, known) {
 			w.Errorf("%s: %v, want a fault of ours", what, err)
 		}
