@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ecardid/internal/jose"
+	"ecardid/internal/outbound"
 	"ecardid/internal/secret"
 )
 
@@ -162,7 +163,7 @@ func (c Config) checkBase() error {
 		return errors.New("has a query or a trailing slash")
 	}
 	// The guard at connect time is what counts; this one speaks before the first citizen does.
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !public(a) && !(c.Development && a.Unmap().IsLoopback()) {
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !outbound.Public(a) && !(c.Development && a.Unmap().IsLoopback()) {
 		return fmt.Errorf("%s is not an address of the public internet", a)
 	}
 	return nil

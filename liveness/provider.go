@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
+	"ecardid/internal/outbound"
 )
 
 // What a Provider answers instead of a result.
@@ -66,7 +68,9 @@ func NewProvider(cfg Config, clk clock.Clock) (*Provider, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: 2 * time.Second, Control: guard(cfg.Development)}
+	// Development opens this machine and no network around it.
+	here := func(a netip.Addr) bool { return cfg.Development && a.IsLoopback() }
+	dialer := &net.Dialer{Timeout: 2 * time.Second, Control: outbound.Guard(here)}
 	transport := &http.Transport{
 		// No proxy from the environment: the guard must see the real address.
 		Proxy:                  nil,

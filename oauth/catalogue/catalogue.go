@@ -88,6 +88,10 @@ func Parse(file []byte) (*Catalogue, error) {
 		c.byName[s.Name] = i
 	}
 	for name, words := range c.claims {
+		if names, err := oauth.ParseScope(name); err != nil || len(names) != 1 {
+			// Consents name scopes and claims side by side.
+			return nil, fmt.Errorf("scope catalogue: claim %q: the name could not stand in a list", name)
+		}
 		if err := spoken(words); err != nil {
 			return nil, fmt.Errorf("scope catalogue: claim %q: %w", name, err)
 		}
@@ -101,6 +105,9 @@ func Parse(file []byte) (*Catalogue, error) {
 func (c *Catalogue) check(s *Scope) error {
 	if names, err := oauth.ParseScope(s.Name); err != nil || len(names) != 1 {
 		return errors.New("the name is not a scope")
+	}
+	if _, claim := claimOf(s.Name); claim {
+		return errors.New("the name is how consents name a claim")
 	}
 	if _, twice := c.byName[s.Name]; twice {
 		return errors.New("is there twice")
@@ -266,11 +273,16 @@ func (c *Catalogue) Beyond(client *oauth.Client) []string {
 
 // Terms says, for each of scopes, what a citizen agrees to with it: whom the facts
 // go to, which they are, and how sure the sign-in has to be. Another text is another
-// consent (SECURITY CN1).
+// consent (SECURITY CN1). A scope may be the item of a claim, see [ClaimItem].
 func (c *Catalogue) Terms(scopes []string) []string {
 	terms := make([]string, len(scopes))
 	for i, name := range scopes {
-		if s, ok := c.Scope(name); ok {
+		s, ok := c.Scope(name)
+		if claim, is := claimOf(name); is {
+			s.Claims = []string{claim}
+			ok = c.claims[claim] != nil
+		}
+		if ok {
 			terms[i] = strings.Join(append([]string{s.ACR, s.Resource}, slices.Sorted(slices.Values(s.Claims))...), " ")
 		}
 	}
@@ -303,8 +315,11 @@ func (c *Catalogue) Claims(scopes []string) []string {
 	return claims
 }
 
-// View is the scope in words.
+// View is the scope, or the item of a claim, in words.
 func (c *Catalogue) View(name string) oauth.ScopeView {
+	if claim, is := claimOf(name); is {
+		return oauth.ScopeView{Name: name, Title: c.claims[claim]}
+	}
 	s, _ := c.Scope(name)
 	v := oauth.ScopeView{Name: s.Name, Title: s.Title, Purpose: s.Purpose}
 	for _, claim := range s.Claims {

@@ -82,6 +82,8 @@ func TestParseRefuses(t *testing.T) {
 		"two-documents":    openid + "---\n" + openid,
 		"no-openid":        strings.Replace(openid, "openid", "other", 1),
 		"twice":            entry("name: openid, token: opaque"),
+		"claim-item":       entry("name: 'claim:x', token: opaque"),
+		"claim-name":       openid + "claims: {'a b': {zh-CN: a, en: b}}\n",
 		"two-names":        entry("name: 'a b', token: opaque"),
 		"acr":              entry("name: x, token: opaque, acr: high"),
 		"token":            entry("name: x, token: saml"),

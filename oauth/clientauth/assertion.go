@@ -12,6 +12,7 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/jose"
 	"ecardid/oauth"
+	"ecardid/oauth/clientkeys"
 )
 
 const (
@@ -43,16 +44,9 @@ func assertedID(assertion string) (string, error) {
 	return claims.Subject, nil
 }
 
-// assertion checks private_key_jwt. The replay key is written last, so that an
+// assertion checks private_key_jwt. That it is used up is noted last, so that an
 // assertion that is wrong in any way uses nothing up (SECURITY CA2).
 func (a *Authenticator) assertion(ctx context.Context, client *oauth.Client, assertion string, now time.Time) error {
-	if len(client.JWKS) == 0 {
-		return errors.New("assertion: the client has no keys")
-	}
-	keys, err := jose.ParseSet(client.JWKS)
-	if err != nil {
-		return fmt.Errorf("assertion: the client's keys: %w", err)
-	}
 	token, err := jose.Parse(assertion)
 	if err != nil {
 		return fmt.Errorf("assertion: %w", err)
@@ -60,8 +54,11 @@ func (a *Authenticator) assertion(ctx context.Context, client *oauth.Client, ass
 	if !ofAssertion(token.Header) {
 		return errors.New("assertion: typ")
 	}
-	verified, err := token.Verify(keys, jose.Alg(client.TokenEndpointAuthAlg))
-	if err != nil {
+	verified, err := a.Keys.Verify(ctx, client, token, jose.Alg(client.TokenEndpointAuthAlg))
+	switch {
+	case errors.Is(err, clientkeys.ErrUnavailable): // nobody can tell whether it is a guess
+		return fmt.Errorf("assertion: %w", err)
+	case err != nil:
 		return fmt.Errorf("assertion: %w: %w", errGuess, err)
 	}
 	claims, err := verified.Standard()
@@ -71,7 +68,7 @@ func (a *Authenticator) assertion(ctx context.Context, client *oauth.Client, ass
 	switch {
 	case claims.Issuer != client.ID || claims.Subject != client.ID:
 		return errors.New("assertion: iss or sub")
-	case !claims.Audience.Only(a.Issuer):
+	case !a.meant(client, claims.Audience):
 		return errors.New("assertion: aud is not the issuer as a string")
 	case claims.ID == "" || len(claims.ID) > maxJTI:
 		return errors.New("assertion: jti")
@@ -80,12 +77,26 @@ func (a *Authenticator) assertion(ctx context.Context, client *oauth.Client, ass
 		return fmt.Errorf("assertion: %w", err)
 	}
 	key := sha256.Sum256([]byte("client assertion\x00" + client.ID + "\x00" + claims.ID))
-	err = a.Replay.Remember(ctx, key[:], claims.Expires.Add(assertionLeeway), now)
+	once := oauth.Once{Key: key[:], Expires: claims.Expires.Add(assertionLeeway)}
+	if ledger := oauth.LedgerOf(ctx); ledger != nil {
+		ledger.Add(once)
+		return nil
+	}
+	err = a.Replay.Spend(ctx, now, once)
 	switch {
-	case errors.Is(err, identity.ErrSpent):
-		return errors.New("assertion: jti was used before")
+	case errors.Is(err, identity.ErrReplayed):
+		return fmt.Errorf("assertion: %w", err)
 	case err != nil:
 		return fosite.ErrServerError.WithWrap(err)
 	}
 	return nil
+}
+
+// meant reports whether an assertion was made for this server: aud is the issuer and
+// nothing else, since what names an endpoint could be made out for somebody else's
+// (FAPI 2.0 §5.3.2.1). Certified OpenID Connect libraries
+// send the token endpoint's URL, as OpenID Connect Core §9 told them to; clients of
+// profile oidc may.
+func (a *Authenticator) meant(client *oauth.Client, aud jose.Audience) bool {
+	return aud.Only(a.Issuer) || client.Profile == oauth.ProfileOIDC && aud.Only(a.Issuer+"/token")
 }

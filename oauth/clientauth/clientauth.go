@@ -19,7 +19,10 @@ import (
 	"ecardid/internal/clock"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
+	"ecardid/oauth/clientkeys"
+	"ecardid/oauth/dpop"
 	"ecardid/oauth/framework"
+	"ecardid/oauth/mtls"
 	"ecardid/oauth/respond"
 )
 
@@ -42,6 +45,9 @@ type Authenticator struct {
 	Registry framework.Registry
 	Secrets  oauth.Keyed
 	Replay   oauth.Replay
+	Keys     *clientkeys.Source
+	DPoP     *dpop.Verifier
+	MTLS     mtls.Config
 	Journal  oauth.Journal
 	Throttle Throttle
 	// Source names where a request comes from, as far as it can be trusted.
@@ -80,6 +86,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 	if err != nil {
 		return nil, fosite.ErrTemporarilyUnavailable.WithWrap(err)
 	}
+	if cred.method == oauth.AuthNone && byCertificate(client) {
+		// A certificate on the connection is no method by itself: a client of another
+		// method may bring one for its tokens to be bound to.
+		cred.method = client.TokenEndpointAuthMethod
+	}
 	if client.TokenEndpointAuthMethod != cred.method {
 		return nil, refused(fmt.Errorf("client %s: method %s is not the registered one", client.ID, cred.method))
 	}
@@ -97,6 +108,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 		}
 	case oauth.AuthPrivateKey:
 		err = a.assertion(ctx, client, cred.assertion, now)
+	case oauth.AuthTLS, oauth.AuthSelfSigned:
+		err = a.certificate(ctx, r, client, now)
 	default:
 		err = fmt.Errorf("method %s", cred.method)
 	}

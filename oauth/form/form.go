@@ -20,14 +20,21 @@ const (
 
 // An Error says what is wrong with the parameters, in words that may be sent
 // back: they are ours and hold nothing of what was sent.
-type Error struct{ Problem string }
+type Error struct {
+	Problem string
+	TooLong bool // the body; some endpoints have a status of their own for it
+}
 
 func (e *Error) Error() string { return e.Problem }
 
-func problem(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
+func problem(format string, args ...any) error { return &Error{Problem: fmt.Sprintf(format, args...)} }
 
 // Known are the parameters an endpoint understands.
 type Known []string
+
+// Repeated reports whether a parameter may be there more than once: the targets of
+// RFC 8707 §2 and RFC 8693 §2.1, and no other (RFC 6749 §3.1).
+func Repeated(name string) bool { return name == "resource" || name == "audience" }
 
 // Post reads the body of a POST. Known parameters in the URL are refused: what
 // belongs in a body is kept out of logs and histories by that (SECURITY G8).
@@ -49,7 +56,7 @@ func Post(w http.ResponseWriter, r *http.Request, known Known) (url.Values, erro
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-			return nil, problem("The body is longer than 64 kB.")
+			return nil, &Error{Problem: "The body is longer than 64 kB.", TooLong: true}
 		}
 		return nil, problem("The body could not be read.")
 	}
@@ -112,7 +119,7 @@ func parse(encoded string, known Known) (values url.Values, seen []string, err e
 			continue
 		}
 		// An empty one counts: two spellings of absence are still two.
-		if slices.Contains(seen, name) {
+		if slices.Contains(seen, name) && !Repeated(name) {
 			return nil, nil, problem("The parameter %s is there twice.", name)
 		}
 		seen = append(seen, name)
@@ -122,7 +129,7 @@ func parse(encoded string, known Known) (values url.Values, seen []string, err e
 		case strings.ContainsRune(value, 0):
 			return nil, nil, problem("The parameter %s has a null character.", name)
 		case value != "", slices.Contains(credentials(), name):
-			values.Set(name, value)
+			values.Add(name, value)
 		}
 	}
 	return values, seen, nil

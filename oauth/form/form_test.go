@@ -2,12 +2,13 @@ package form
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
-var known = Known{"scope", "state", "code"}
+var known = Known{"scope", "state", "code", "resource"}
 
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
@@ -47,10 +48,22 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// The targets of a request are as many as there are (RFC 8707 §2).
+func TestRepeated(t *testing.T) {
+	v, err := Parse("resource=urn:a&resource=&state=x&resource=urn:b", known)
+	if err != nil || !slices.Equal(v["resource"], []string{"urn:a", "urn:b"}) {
+		t.Errorf("%v, %v", v, err)
+	}
+}
+
+func unfit(value string) bool {
+	return value == "" || !utf8.ValidString(value) || strings.ContainsRune(value, 0)
+}
+
 // What failed to parse returns nothing, and what was parsed has each known name
 // once, in UTF-8.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"state=a&code=b", "state=%ff", "a;b", "state&state", "%73tate=1&state=2"} {
+	for _, s := range []string{"state=a&code=b", "state=%ff", "a;b", "state&state", "%73tate=1&state=2", "resource=a&resource=b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -62,7 +75,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for name, values := range v {
-			if len(values) != 1 || values[0] == "" || !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0) {
+			if len(values) != 1 && name != "resource" || slices.ContainsFunc(values, unfit) {
 				t.Fatalf("%q gave %q = %q", s, name, values)
 			}
 		}

@@ -1,6 +1,8 @@
 package issue
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,17 +19,24 @@ type Keys interface {
 	Ring() *jose.Ring
 }
 
+// An Encrypter hides an answer from all but the client it is for (oauth/encrypt).
+type Encrypter interface {
+	// Ready reports whether the client has a key that fits alg and enc.
+	Ready(ctx context.Context, c *oauth.Client, alg, enc string) error
+	// Encrypt returns plain as a compact JWE. nested says that plain is a JWT.
+	Encrypt(ctx context.Context, c *oauth.Client, alg, enc string, nested bool, plain []byte) (string, error)
+}
+
 // An Issuer makes the tokens of this server and knows them when they come back.
 type Issuer struct {
 	Name     string // the issuer identifier
 	Keys     Keys
 	Subjects oauth.Subjects
+	// Encrypter: nil refuses whatever a client wants encrypted.
+	Encrypter Encrypter
 }
 
-const (
-	typAccess = "at+jwt" // RFC 9068 §2.1
-	typID     = "JWT"
-)
+const typAccess = "at+jwt" // RFC 9068 §2.1
 
 // AccessClaims are those of an RFC 9068 access token.
 type AccessClaims struct {
@@ -37,6 +46,9 @@ type AccessClaims struct {
 	AuthTime jose.NumericDate `json:"auth_time,omitzero"`
 	ACR      string           `json:"acr,omitempty"`
 	AMR      []string         `json:"amr,omitempty"`
+	// Details are the authorization_details the token stands for (RFC 9396 §9.1).
+	Details json.RawMessage `json:"authorization_details,omitempty"`
+	Act     json.RawMessage `json:"act,omitempty"` // RFC 8693 §4.1
 	// Grant is what the token hangs on; absent when a client has it for itself.
 	Grant identity.ID `json:"gid,omitzero"`
 	// ClientEpoch stands in for the grant in a client's own token: a suspension
@@ -45,46 +57,61 @@ type AccessClaims struct {
 	Confirmation *oauth.Binding `json:"cnf,omitempty"` // RFC 7800 §3.1
 }
 
-// IDClaims are those of an ID token (OpenID Connect Core §2).
-type IDClaims struct {
-	jose.Standard
-	AuthTime jose.NumericDate `json:"auth_time,omitzero"`
-	Nonce    string           `json:"nonce,omitempty"`
-	ACR      string           `json:"acr,omitempty"`
-	AMR      []string         `json:"amr,omitempty"`
-	AtHash   string           `json:"at_hash,omitempty"`
+// Bound is the key the token is bound to; empty for a bearer token.
+func (c AccessClaims) Bound() oauth.Binding {
+	if c.Confirmation == nil {
+		return oauth.Binding{}
+	}
+	return *c.Confirmation
 }
 
-// Ready reports whether the client's tokens could be signed at this moment. It is
-// asked before a code or a refresh token is spent on them.
-func (i *Issuer) Ready(c *oauth.Client) error {
+// Ready reports whether the client's tokens could be made at this moment: that
+// there are keys to sign with and, where it wants its ID tokens encrypted, to
+// encrypt to. It is asked before a code or a refresh token is spent on them.
+func (i *Issuer) Ready(ctx context.Context, c *oauth.Client) error {
 	for _, alg := range []string{c.AccessTokenSignedAlg, c.IDTokenSignedAlg} {
 		if _, err := i.Keys.Signer(jose.Alg(alg)); err != nil {
 			return err
 		}
 	}
-	return nil
+	if c.IDTokenEncryptedAlg == "" {
+		return nil
+	}
+	if i.Encrypter == nil {
+		return errNoEncrypter
+	}
+	return i.Encrypter.Ready(ctx, c, c.IDTokenEncryptedAlg, c.IDTokenEncryptedEnc)
 }
 
-var errAudience = errors.New("issue: an access token without audience")
+var (
+	errAudience = errors.New("issue: an access token without audience")
+	errUnbound  = errors.New("issue: an unbound access token where a bound one is due")
+)
 
-// Access makes a JWT access token for a grant. A zero grant is the client's own
-// token: its subject is the client (RFC 9068 §2.2).
-func (i *Issuer) Access(c *oauth.Client, g oauth.Grant, scope, audience []string, now time.Time) (string, error) {
-	if len(audience) == 0 {
+// Access makes a JWT access token for a grant, bound to the key of the request
+// that asks for it. A zero grant is the client's own token: its subject is the
+// client (RFC 9068 §2.2). The details are the grant's: whoever narrowed them passes
+// a grant that says so.
+//
+// What a client or a grant has to have bound is compared here once more, after the
+// endpoint did: no path leads to a bearer token then (SECURITY SC3).
+func (i *Issuer) Access(c *oauth.Client, g oauth.Grant, scope, audience []string, binding oauth.Binding, now time.Time) (string, error) {
+	switch {
+	case len(audience) == 0:
 		return "", errAudience
-	}
-	key, err := i.Keys.Signer(jose.Alg(c.AccessTokenSignedAlg))
-	if err != nil {
-		return "", err
+	case c.DPoPBound && binding.JKT == "", c.CertBound && binding.X5T == "",
+		g.Binding != (oauth.Binding{}) && binding == (oauth.Binding{}):
+		return "", errUnbound
 	}
 	claims := AccessClaims{
 		Standard: jose.Standard{
 			Issuer: i.Name, Subject: c.ID, Audience: jose.To(audience...),
 			Expires: jose.Date(now.Add(AccessLife)), IssuedAt: jose.Date(now), ID: identity.NewID().String(),
 		},
-		ClientID: c.ID,
-		Scope:    strings.Join(scope, " "),
+		ClientID: c.ID, Scope: strings.Join(scope, " "), Details: g.Details, Act: g.Act,
+	}
+	if !g.ID.IsZero() && !g.Expires.IsZero() && g.Expires.Before(claims.Expires.Time) {
+		claims.Expires = jose.Date(g.Expires) // nothing outlives what it hangs on
 	}
 	if g.ID.IsZero() {
 		claims.ClientEpoch = c.Epoch
@@ -93,37 +120,10 @@ func (i *Issuer) Access(c *oauth.Client, g oauth.Grant, scope, audience []string
 		claims.AuthTime, claims.ACR, claims.AMR = jose.Date(g.AuthTime), g.ACR, g.AMR
 		claims.Grant = g.ID
 	}
-	if g.Binding != (oauth.Binding{}) {
-		claims.Confirmation = &g.Binding
+	if binding != (oauth.Binding{}) {
+		claims.Confirmation = &binding
 	}
-	token, err := jose.Sign(key, typAccess, claims)
-	if err != nil {
-		return "", fmt.Errorf("signing an access token: %w", err)
-	}
-	return token, nil
-}
-
-// ID makes an ID token. access is the access token beside it; nonce is empty
-// after a refresh (OpenID Connect Core §12.2).
-func (i *Issuer) ID(c *oauth.Client, g oauth.Grant, nonce, access string, now time.Time) (string, error) {
-	alg := jose.Alg(c.IDTokenSignedAlg)
-	key, err := i.Keys.Signer(alg)
-	if err != nil {
-		return "", err
-	}
-	token, err := jose.Sign(key, typID, IDClaims{
-		Standard: jose.Standard{
-			Issuer: i.Name, Subject: i.Subjects.Subject(c, g.Citizen), Audience: jose.To(c.ID),
-			Expires: jose.Date(now.Add(IDTokenLife)), IssuedAt: jose.Date(now),
-		},
-		AuthTime: jose.Date(g.AuthTime),
-		Nonce:    nonce, ACR: g.ACR, AMR: g.AMR,
-		AtHash: jose.HalfHash(alg, access),
-	})
-	if err != nil {
-		return "", fmt.Errorf("signing an ID token: %w", err)
-	}
-	return token, nil
+	return i.sign(c.AccessTokenSignedAlg, typAccess, "an access token", claims)
 }
 
 // ErrToken is returned for whatever is not a token of ours, of the right type and
@@ -131,7 +131,8 @@ func (i *Issuer) ID(c *oauth.Client, g oauth.Grant, nonce, access string, now ti
 var ErrToken = errors.New("issue: not a token of ours")
 
 // ReadAccess verifies a JWT access token of ours, as a resource server would
-// (RFC 9068 §4). The audience is the caller's to compare.
+// (RFC 9068 §4). The audience is the caller's to compare, and so is the key it is
+// bound to.
 func (i *Issuer) ReadAccess(token string, now time.Time) (AccessClaims, error) {
 	var claims AccessClaims
 	if err := i.read(token, typAccess, &claims); err != nil {
@@ -146,18 +147,35 @@ func (i *Issuer) ReadAccess(token string, now time.Time) (AccessClaims, error) {
 	return claims, nil
 }
 
-// ReadHint verifies an id_token_hint for a client and returns its subject. It may
-// have expired long ago and be signed by a retired key; it says who is meant and
-// proves nothing (OpenID Connect Core §3.1.2.2, SECURITY OI2).
-func (i *Issuer) ReadHint(token, clientID string) (subject string, err error) {
-	var claims IDClaims
-	if err := i.read(token, typID, &claims); err != nil {
+// sign makes a JWT with the key of the moment. An answer without a registered
+// algorithm has ES256.
+func (i *Issuer) sign(alg, typ, what string, claims any) (string, error) {
+	if alg == "" {
+		alg = string(jose.ES256)
+	}
+	key, err := i.Keys.Signer(jose.Alg(alg))
+	if err != nil {
 		return "", err
 	}
-	if claims.Issuer != i.Name || claims.Subject == "" || !claims.Audience.Contains(clientID) {
-		return "", fmt.Errorf("%w: claims", ErrToken)
+	token, err := jose.Sign(key, typ, claims)
+	if err != nil {
+		return "", fmt.Errorf("signing %s: %w", what, err)
 	}
-	return claims.Subject, nil
+	return token, nil
+}
+
+var errNoEncrypter = errors.New("issue: nothing here encrypts")
+
+// encrypt wraps what was signed, if the client wants that. What cannot be
+// encrypted is not sent at all.
+func (i *Issuer) encrypt(ctx context.Context, c *oauth.Client, alg, enc string, nested bool, plain string) (string, error) {
+	switch {
+	case alg == "":
+		return plain, nil
+	case i.Encrypter == nil:
+		return "", errNoEncrypter
+	}
+	return i.Encrypter.Encrypt(ctx, c, alg, enc, nested, []byte(plain))
 }
 
 func (i *Issuer) read(token, typ string, claims any) error {

@@ -12,4 +12,8 @@ const (
 
 	// IDTokenLife is how long a relying party may take to look at its ID token.
 	IDTokenLife = 10 * time.Minute
+
+	// LogoutTokenLife is the life of a logout token (SECURITY OI3). One that has to be
+	// sent again is made again.
+	LogoutTokenLife = 2 * time.Minute
 )

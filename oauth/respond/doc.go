@@ -4,5 +4,8 @@
 // (RFC 6749 §4.1.2.1). An error we do not recognise becomes server_error, tells
 // the world nothing and the log everything (SECURITY DP2, XH1).
 //
+// The answers of the authorization endpoint go out in every response mode from here,
+// signed ones (JARM) included; what cannot be signed is not said at all.
+//
 // The errors are fosite's; this package adds the few that it lacks.
 package respond

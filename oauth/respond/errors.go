@@ -41,6 +41,15 @@ func Unmet() error {
 	}
 }
 
+// InvalidTarget is RFC 8707 §2: a resource that what was asked for or granted is not
+// for, or that is no resource at all.
+func InvalidTarget() error {
+	return &fosite.RFC6749Error{
+		ErrorField: "invalid_target", CodeField: http.StatusBadRequest,
+		DescriptionField: "A requested resource is unknown, malformed, or not what the scopes are for.",
+	}
+}
+
 // UnsupportedTokenType is RFC 7009 §2.2.1.
 func UnsupportedTokenType() error {
 	return &fosite.RFC6749Error{

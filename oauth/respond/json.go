@@ -60,13 +60,6 @@ func (o Writer) BearerError(w http.ResponseWriter, r *http.Request, err error) {
 	o.body(w, clean.CodeField, clean.ErrorField, clean.DescriptionField)
 }
 
-// NoBearer asks for an access token.
-func (o Writer) NoBearer(w http.ResponseWriter) {
-	NoStore(w.Header())
-	w.Header().Set("WWW-Authenticate", `Bearer realm="`+o.Issuer+`"`)
-	w.WriteHeader(http.StatusUnauthorized)
-}
-
 // Method answers a method the endpoint has not.
 func (o Writer) Method(w http.ResponseWriter, allowed ...string) {
 	w.Header().Set("Allow", strings.Join(allowed, ", "))

@@ -11,17 +11,20 @@ import (
 	"github.com/ory/fosite"
 
 	"ecardid/identity"
+	"ecardid/internal/clock"
 	"ecardid/oauth"
 )
 
 // Modes writes the answers of the authorization endpoint. It claims every
 // response mode there is, so that fosite asks it for all errors; for successes
 // fosite would write query and form_post by itself, re-encoding what was
-// registered, so authorize calls WriteAuthorizeResponse here directly. JARM has
-// its place in send.
+// registered, so authorize calls WriteAuthorizeResponse here directly. The signed
+// modes (jarm.go) are the same two, with one parameter.
 type Modes struct {
 	Writer
-	Pages oauth.Pages
+	Pages  oauth.Pages
+	Signer Signer // for the signed modes
+	Clock  clock.Clock
 }
 
 var _ fosite.ResponseModeHandler = Modes{}
@@ -35,9 +38,13 @@ func WithRequest(r *http.Request) context.Context {
 
 // ResponseModes implements fosite.ResponseModeHandler.
 func (Modes) ResponseModes() fosite.ResponseModeTypes {
-	return fosite.ResponseModeTypes{
+	modes := fosite.ResponseModeTypes{
 		fosite.ResponseModeDefault, fosite.ResponseModeQuery, fosite.ResponseModeFragment, fosite.ResponseModeFormPost,
 	}
+	for _, name := range SignedModes() {
+		modes = append(modes, fosite.ResponseModeType(name))
+	}
+	return modes
 }
 
 // WriteAuthorizeResponse implements fosite.ResponseModeHandler.
@@ -56,15 +63,24 @@ func (m Modes) WriteAuthorizeError(ctx context.Context, w http.ResponseWriter, a
 	m.send(ctx, w, ar, url.Values{"error": {clean.ErrorField}, "error_description": {clean.DescriptionField}})
 }
 
-// send adds what every answer has: iss (RFC 9207 §2), and state if it was sent.
+// send adds what every answer has: iss (RFC 9207 §2), and state if it was sent. What
+// is to be signed and cannot be is not sent at all.
 func (m Modes) send(ctx context.Context, w http.ResponseWriter, ar fosite.AuthorizeRequester, params url.Values) {
 	params.Set("iss", m.Issuer)
 	if state := ar.GetState(); state != "" {
 		params.Set("state", state)
 	}
+	if signed(ar) {
+		response, err := m.sign(ar, params)
+		if err != nil {
+			m.Page(ctx, w, oauth.FaultBusy, http.StatusServiceUnavailable, fosite.ErrTemporarilyUnavailable.WithWrap(err))
+			return
+		}
+		params = url.Values{"response": {response}}
+	}
 	to := ar.GetRedirectURI().String()
 	NoStore(w.Header())
-	if ar.GetResponseMode() == fosite.ResponseModeFormPost {
+	if mode := ar.GetResponseMode(); mode == fosite.ResponseModeFormPost || mode == oauth.ModeFormPostJWT {
 		r, ok := ctx.Value(requestKey{}).(*http.Request)
 		if !ok {
 			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)

@@ -1,4 +1,4 @@
-package liveness
+package outbound
 
 import (
 	"fmt"
@@ -27,8 +27,8 @@ func prefixes(list ...string) []netip.Prefix {
 	return ps
 }
 
-// public reports whether a is an address of the public internet.
-func public(a netip.Addr) bool {
+// Public reports whether a is an address of the public internet.
+func Public(a netip.Addr) bool {
 	a = a.WithZone("").Unmap()
 	if a.Is6() && !globalUnicast.Contains(a) {
 		return false
@@ -41,16 +41,17 @@ func public(a netip.Addr) bool {
 	return a.IsValid()
 }
 
-// guard is a net.Dialer.Control: it sees the address after the name was resolved
+// Guard makes a net.Dialer.Control: it sees the address after the name was resolved
 // and before anything is sent, so a name that changes its mind between a check
-// and the call gains nothing (SECURITY SR1).
-func guard(loopbackToo bool) func(network, address string, _ syscall.RawConn) error {
+// and the call gains nothing. Beyond public addresses it lets those pass that
+// besides allows; nil allows none.
+func Guard(besides func(netip.Addr) bool) func(network, address string, _ syscall.RawConn) error {
 	return func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("dialling something that is not an address: %w", err)
 		}
-		if public(ap.Addr()) || loopbackToo && ap.Addr().Unmap().IsLoopback() {
+		if Public(ap.Addr()) || besides != nil && besides(ap.Addr().WithZone("").Unmap()) {
 			return nil
 		}
 		return fmt.Errorf("%s is not an address of the public internet", ap.Addr())

@@ -1,0 +1,194 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// serve starts a host on this machine and returns its address and a pool that
+// trusts it.
+func serve(t *testing.T, h http.HandlerFunc) (string, *x509.CertPool) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	return strings.TrimPrefix(s.URL, "https://"), pool
+}
+
+func TestGet(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:9") // is not asked
+	followed := false
+	host, roots := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/keys":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, r.Header.Get("Accept"))
+		case "/large":
+			_, _ = w.Write(make([]byte, maxBody+1))
+		case "/full":
+			_, _ = w.Write(make([]byte, maxBody))
+		case "/redirect":
+			http.Redirect(w, r, "/keys", http.StatusFound)
+		case "/target":
+			followed = true
+		case "/empty":
+			w.WriteHeader(http.StatusNoContent)
+		case "/headers":
+			w.Header().Set("X-Long", strings.Repeat("x", maxHeader))
+		}
+	})
+	_, port, _ := net.SplitHostPort(host)
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		url  string
+		want error // nil: succeeds; errAny: any
+	}{
+		{"allowed", Config{Allow: []string{"127.0.0.1"}, Roots: roots}, "https://" + host + "/keys", nil},
+		{"allowed-with-port", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", nil},
+		{"full", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/full", nil},
+		{"private", Config{Roots: roots}, "https://" + host + "/keys", errAny},
+		// The name is not the address it has.
+		{"name-of-private", Config{Roots: roots}, "https://localhost:" + port + "/keys", errAny},
+		{"allowed-another-port", Config{Allow: []string{"127.0.0.1:1"}, Roots: roots}, "https://" + host + "/keys", errAny},
+		{"not-on-the-list", Config{Only: []string{"id.example"}, Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", ErrURL},
+		{"on-the-list", Config{Only: []string{host}, Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", nil},
+		{"stranger's-certificate", Config{Allow: []string{host}}, "https://" + host + "/keys", errAny},
+		{"too-large", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/large", ErrAnswer},
+		{"redirect", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/redirect", ErrAnswer},
+		{"not-200", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/empty", ErrAnswer},
+		{"long-headers", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/headers", errAny},
+		{"http", Config{Allow: []string{host}}, "http://" + host + "/keys", ErrURL},
+		{"file", Config{}, "file:///etc/passwd", ErrURL},
+		{"user", Config{Allow: []string{host}, Roots: roots}, "https://a:b@" + host + "/keys", ErrURL},
+		{"fragment", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/keys#x", ErrURL},
+		{"full-width", Config{Allow: []string{"localhost"}, Roots: roots}, "https://ｌocalhost:" + port + "/keys", ErrURL},
+		{"nothing", Config{}, "", ErrURL},
+		{"no-host", Config{}, "https:///keys", ErrURL},
+		{"long", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/" + strings.Repeat("x", maxURL), ErrURL},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client := New(c.cfg)
+			defer client.Close()
+			body, header, err := client.Get(t.Context(), c.url, "application/json")
+			switch {
+			case c.want == nil && (err != nil || len(body) == 0 || header == nil):
+				t.Errorf("%d octets, %v", len(body), err)
+			case c.want != nil && (err == nil || body != nil || header != nil):
+				t.Error("was called, and gave something")
+			case c.want != nil && c.want != errAny && !errors.Is(err, c.want):
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			if outer := new(url.Error); errors.As(err, &outer) {
+				t.Errorf("the error repeats the URL: %v", err)
+			}
+		})
+	}
+	if followed {
+		t.Error("a redirect was followed")
+	}
+}
+
+var errAny = errors.New("any")
+
+func TestPost(t *testing.T) {
+	var got string
+	host, roots := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = r.Method + " " + r.Header.Get("Content-Type") + " " + string(body)
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(make([]byte, 2*maxBody))
+	})
+	client := New(Config{Allow: []string{host}, Roots: roots})
+	defer client.Close()
+	for path, want := range map[string]int{"/": http.StatusBadRequest, "/away": http.StatusTemporaryRedirect} {
+		status, err := client.Post(t.Context(), "https://"+host+path, "application/x-www-form-urlencoded", []byte("a=b"))
+		if err != nil || status != want || got != "POST application/x-www-form-urlencoded a=b" {
+			t.Errorf("%s: %d, %v, sent %q", path, status, err, got)
+		}
+	}
+	if _, err := client.Post(t.Context(), "http://"+host, "", nil); !errors.Is(err, ErrURL) {
+		t.Errorf("http: %v", err)
+	}
+}
+
+func TestOldTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	s.StartTLS()
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	client := New(Config{Allow: []string{"127.0.0.1"}, Roots: roots})
+	if _, err := client.Post(t.Context(), s.URL, "", nil); err == nil {
+		t.Error("TLS 1.1 was spoken")
+	}
+}
+
+// A host that hangs holds its own places, for as long as a call may last.
+func TestHangingHost(t *testing.T) {
+	release := make(chan struct{})
+	host, roots := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(release)
+	client := New(Config{Allow: []string{host}, Roots: roots})
+	client.timeout = 300 * time.Millisecond
+	var held sync.WaitGroup
+	for range maxPerHost {
+		held.Go(func() {
+			if _, _, err := client.Get(t.Context(), "https://"+host+"/", ""); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a call that hangs: %v", err)
+			}
+		})
+	}
+	for deadline := time.Now().Add(5 * time.Second); len(client.places) < maxPerHost; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the calls did not begin")
+		}
+	}
+	if _, _, err := client.Get(t.Context(), "https://"+host+"/", ""); !errors.Is(err, ErrBusy) {
+		t.Errorf("one more for the host: %v", err)
+	}
+	held.Wait()
+	if len(client.places) != 0 || len(client.calls) != 0 {
+		t.Errorf("%d places and %d hosts are still held", len(client.places), len(client.calls))
+	}
+}
+
+func TestNoPlace(t *testing.T) {
+	client := New(Config{})
+	for range maxCalls {
+		client.places <- struct{}{}
+	}
+	client.timeout = 20 * time.Millisecond
+	if _, _, err := client.Get(t.Context(), "https://id.example/", ""); !errors.Is(err, ErrBusy) {
+		t.Errorf("%v, want ErrBusy", err)
+	}
+	if len(client.calls) != 0 {
+		t.Error("a place of the host is still held")
+	}
+}
