@@ -46,6 +46,7 @@ var keepers = map[string][]string{
 	"github.com/emmansun/gmsm":            {"internal", "authn/totp", "authn/password", "audit", "liveness"},
 	"github.com/boombuler/barcode":        {"templates"},
 	"github.com/chromedp":                 {"e2e"},
+	"github.com/go-jose/go-jose":          {"oauth"},
 }
 
 // TestArchitecture reads the imports of every source file that ships. It parses

@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -28,10 +29,20 @@ func (s *Service) endLogout(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(w, r); err != nil {
 		return err
 	}
+	l, err := s.Current(r)
+	if err != nil && !errors.Is(err, identity.ErrNotFound) {
+		return err
+	}
 	if err := s.SignOut(w, r); err != nil {
 		return err
 	}
-	see(w, r, "/signed-out")
+	to := ""
+	if s.Leave != nil && !l.Session.IsZero() {
+		if to, err = s.Leave(r.Context(), l.Session); err != nil {
+			return err
+		}
+	}
+	see(w, r, cmp.Or(to, "/signed-out"))
 	return nil
 }
 

@@ -91,6 +91,10 @@ type Parts struct {
 	Render func(w http.ResponseWriter, r *http.Request, a Answer)
 	Say    func(r *http.Request, m templates.Message) string
 
+	// Leave is where a browser goes whose session has just ended, for the front channel
+	// of the relying parties; nil or an empty path is our own goodbye.
+	Leave func(ctx context.Context, session identity.ID) (string, error)
+
 	Clock    clock.Clock
 	Rand     io.Reader
 	Log      *slog.Logger

@@ -35,8 +35,15 @@ func showroom(t *testing.T) *httptest.Server {
 			return
 		}
 		v := gallery.View(templates.Locale(r.URL.Query().Get("l")), r.URL.Query().Get("e") == "on")
-		if _, ok := page.(templates.FormPost); ok {
+		policy, targets := templates.SignIn, []string(nil)
+		switch page := page.(type) {
+		case templates.FormPost:
 			v.Nonce = "" // no script: it would leave before anybody has seen it
+		case templates.SignedOut:
+			policy = templates.Farewell
+			for _, f := range page.Frames {
+				targets = append(targets, templates.FormTarget(f))
+			}
 		}
 		var b bytes.Buffer
 		if err := pages.Render(&b, v, page); err != nil {
@@ -44,7 +51,7 @@ func showroom(t *testing.T) *httptest.Server {
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", templates.Policy(templates.SignIn, v.Nonce))
+		w.Header().Set("Content-Security-Policy", templates.Policy(policy, v.Nonce, targets...))
 		_, _ = b.WriteTo(w)
 	})
 	// What a page's script asks on its own: no passkey and no news.

@@ -17,6 +17,7 @@
 //	introspect  /introspect (RFC 7662)
 //	revoke      /revoke (RFC 7009)
 //	userinfo    /userinfo (OpenID Connect Core §5.3)
+//	register    /register, for applications that register themselves (RFC 7591, RFC 7592)
 //	discovery   the two metadata documents, /jwks and /sm2-jwks
 //	provider    introduces the rooms to each other and lists the routes
 //

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,9 +22,13 @@ const (
 	maxDepth    = 32  // of its JSON: what jose allows the keys inside
 	maxName     = 100 // of a client, in characters: it has to fit a button
 	maxURIs     = 20
+	maxContacts = 10
 )
 
-var clientID = regexp.MustCompile(`^[a-z0-9-]{3,64}$`)
+var (
+	clientID = regexp.MustCompile(`^[a-z0-9-]{3,64}$`)
+	hashed   = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`) // 32 bytes in base64url
+)
 
 // A MetadataError says which member of a registration is not acceptable, and why.
 type MetadataError struct{ Member, Problem string }
@@ -40,13 +43,97 @@ func (e *MetadataError) OAuthCode() string {
 	return "invalid_client_metadata"
 }
 
-// ValidateClient reads a registration: RFC 7591 metadata and our admission
-// fields. Metadata we do not know is ignored, as §2 asks; what we know must be
-// right, and what is left out gets its default. An update is validated the same
+// ValidateClient reads a registration by an operator: RFC 7591 metadata and our
+// admission fields. Metadata we do not know is ignored, as §2 asks; what we know must
+// be right, and what is left out gets its default. An update is validated the same
 // way (SECURITY CA5). Secrets are made by us (NewSecret) and never taken.
 //
-// Whether the scopes exist, the catalogue knows.
+// Whether the scopes exist, and what else the server has to have, an Offer knows.
 func ValidateClient(data []byte) (Client, error) {
+	c, err := readClient(data, nil)
+	if err != nil {
+		return Client{}, err
+	}
+	return c.complete()
+}
+
+// Terms are what a client that registers itself is admitted on.
+type Terms struct {
+	// Scope is the ceiling. A registration that names no scope gets all of it.
+	Scope []string
+	// Admission has the client's id, unless it is to get one, and our admission
+	// fields. They are never the client's to say.
+	Admission Client
+}
+
+// ValidateRegistration reads a registration by the client itself (RFC 7591 §2). What
+// it says about its own admission is ignored, and its id is ours (SECURITY CA5).
+func ValidateRegistration(data []byte, t Terms) (Client, error) {
+	c, err := readClient(data, append(admission(), "client_id"))
+	if err != nil {
+		return Client{}, err
+	}
+	a := t.Admission
+	c.ID, c.Profile, c.MinACR, c.FirstParty, c.State = a.ID, a.Profile, a.MinACR, a.FirstParty, a.State
+	c.Resources, c.ExchangeResources = a.Resources, a.ExchangeResources
+	if !c.MayUse(GrantExchange) {
+		c.ExchangeResources = nil
+	}
+	c.PKCEOptional = a.PKCEOptional && !c.Public()
+	if c.Name == "" {
+		c.Name = c.host()
+	}
+	if c.Scope == "" {
+		c.Scope = strings.Join(t.Scope, " ")
+	}
+	if c, err = c.complete(); err != nil {
+		return Client{}, err
+	}
+	if slices.ContainsFunc(c.Scopes(), func(s string) bool { return !slices.Contains(t.Scope, s) }) {
+		return Client{}, &MetadataError{"scope", "is more than this registration may have"}
+	}
+	return c, nil
+}
+
+// host is what there is to call a client that has no name: where people are sent to.
+func (c *Client) host() string {
+	for _, uri := range append(slices.Clone(c.RedirectURIs), c.URI) {
+		if host := RedirectHost(uri); host != "" {
+			return host
+		}
+	}
+	return ""
+}
+
+// admission lists the members that say what a client was admitted as.
+func admission() []string {
+	return []string{"profile", "min_acr", "first_party", "resources", "exchange_resources", "state", "pkce_optional"}
+}
+
+// PublicMetadata is the client in the words of RFC 7591 §3.2.1, for itself: without
+// what only concerns its admission, and without secrets.
+func (c *Client) PublicMetadata() (map[string]json.RawMessage, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("client metadata: %w", err)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(b, &members); err != nil {
+		return nil, fmt.Errorf("client metadata: %w", err)
+	}
+	for _, name := range admission() {
+		delete(members, name)
+	}
+	for tag, name := range c.Names {
+		if members["client_name#"+tag], err = json.Marshal(name); err != nil {
+			return nil, fmt.Errorf("client metadata: %w", err)
+		}
+	}
+	return members, nil
+}
+
+// readClient reads the members there are, all but those to be ignored.
+func readClient(data []byte, ignored []string) (Client, error) {
 	members, err := readMembers(data)
 	if err != nil {
 		return Client{}, err
@@ -59,6 +146,7 @@ func ValidateClient(data []byte) (Client, error) {
 	for _, m := range members {
 		name, raw := m.Name, m.Value
 		switch base, tag, localized := strings.Cut(name, "#"); {
+		case slices.Contains(ignored, name):
 		case localized && base == "client_name":
 			var text string
 			if err := json.Unmarshal(raw, &text); err != nil {
@@ -71,7 +159,7 @@ func ValidateClient(data []byte) (Client, error) {
 		case slices.Contains(unoffered(), name) && string(raw) != "false":
 			return Client{}, &MetadataError{name, "is not offered here, and what it asks for would not be done"}
 		case !slices.Contains(memberNames(), name) && (strings.HasSuffix(base, "_uri") || strings.HasSuffix(base, "_uris")):
-			if err := checkUnread(raw); err != nil {
+			if err := checkUnread(name, raw); err != nil {
 				return Client{}, &MetadataError{name, err.Error()}
 			}
 		case slices.Contains(memberNames(), name):
@@ -92,15 +180,21 @@ func ValidateClient(data []byte) (Client, error) {
 		}
 		return Client{}, fmt.Errorf("client metadata: %w", err)
 	}
+	return c, nil
+}
+
+// complete fills in what was left out and checks the whole.
+func (c *Client) complete() (Client, error) {
 	c.fill()
 	for _, check := range []func(*Client) error{
-		checkIdentity, checkMethods, checkURIs, checkKeys, checkOpenID, checkAdmission,
+		checkIdentity, checkMethods, checkURIs, checkLogout, checkAuthentication, checkBinding, checkKeys, checkAnswers,
+		checkOpenID, checkAdmission, checkFAPI2,
 	} {
-		if err := check(&c); err != nil {
+		if err := check(c); err != nil {
 			return Client{}, err
 		}
 	}
-	return c, nil
+	return *c, nil
 }
 
 // memberNames lists what we read. encoding/json would also take "CLIENT_ID".
@@ -110,8 +204,18 @@ func memberNames() []string {
 		"grant_types", "response_types", "response_modes", "scope", "token_endpoint_auth_method",
 		"token_endpoint_auth_signing_alg", "id_token_signed_response_alg", "access_token_signed_response_alg",
 		"subject_type", "sector_identifier_uri", "default_max_age", "default_acr_values", "jwks", "jwks_uri",
-		"application_type", "profile", "min_acr", "first_party", "resources", "state",
-		"pkce_optional",
+		"application_type", "initiate_login_uri", "contacts",
+		"tls_client_auth_subject_dn", "tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip",
+		"tls_client_auth_san_email",
+		"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens", "require_pushed_authorization_requests",
+		"require_signed_request_object", "request_object_signing_alg", "authorization_details_types",
+		"authorization_signed_response_alg",
+		"userinfo_signed_response_alg", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
+		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
+		"introspection_signed_response_alg", "introspection_encrypted_response_alg", "introspection_encrypted_response_enc",
+		"backchannel_logout_uri", "backchannel_logout_session_required",
+		"frontchannel_logout_uri", "frontchannel_logout_session_required",
+		"profile", "min_acr", "first_party", "resources", "state", "pkce_optional", "exchange_resources", "require_dpop_nonce",
 	}
 }
 
@@ -120,19 +224,16 @@ func memberNames() []string {
 // ignored (SECURITY AZ2, G8).
 func unoffered() []string {
 	return []string{
-		"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens", // RFC 9449 §5.2, RFC 8705 §3.4
-		"require_pushed_authorization_requests", "require_signed_request_object", // RFC 9126 §6, RFC 9101 §10.5
-		"request_object_signing_alg", "request_object_encryption_alg", "request_object_encryption_enc",
-		"userinfo_signed_response_alg", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
-		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
-		"introspection_signed_response_alg", "introspection_encrypted_response_alg", "introspection_encrypted_response_enc",
-		"authorization_signed_response_alg", "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
+		"request_object_encryption_alg", "request_object_encryption_enc", // OpenID Connect Core §6.1
+		"authorization_encrypted_response_alg", "authorization_encrypted_response_enc", // JARM §3
 	}
 }
 
 // checkUnread looks at a URI, or a list of them, that nobody here ever follows. What
-// is kept or shown one day was then checked when it came.
-func checkUnread(raw []byte) error {
+// is kept or shown one day was then checked when it came. A fragment is refused as
+// everywhere, unless it is what OpenID Connect Registration §2 puts there: the
+// SHA-256 hash of the request object behind one of request_uris.
+func checkUnread(name string, raw []byte) error {
 	var one *string
 	var all []string
 	switch {
@@ -142,6 +243,9 @@ func checkUnread(raw []byte) error {
 		return errors.New("is neither a URI nor a list of them")
 	}
 	for _, uri := range all {
+		if at, fragment, _ := strings.Cut(uri, "#"); name == "request_uris" && hashed.MatchString(fragment) {
+			uri = at
+		}
 		if err := CheckURI(uri); err != nil {
 			return err
 		}
@@ -163,9 +267,10 @@ func readMembers(data []byte) (strictjson.Object, error) {
 	return members, nil
 }
 
-// fill sets what was left out. ID tokens are signed with ES256 where OpenID
-// Connect would say RS256: every certified library reads both, and one costs a
-// twentieth of the other (decision D4).
+// fill sets what was left out. ID tokens are signed with ES256 where OpenID Connect
+// would say RS256: every certified library reads both, and one costs a twentieth of
+// the other (decision D4). Only profile oidc keeps to the letter of it (OpenID Connect
+// Registration §2), and may have its answers posted.
 func (c *Client) fill() {
 	set := func(at *string, value string) {
 		if *at == "" {
@@ -189,16 +294,53 @@ func (c *Client) fill() {
 		c.ResponseTypes = []string{"code"}
 	}
 	if c.ResponseModes == nil && c.MayUse(GrantCode) {
-		c.ResponseModes = []string{ModeQuery}
+		c.ResponseModes = c.usualModes()
 	}
 	set(&c.TokenEndpointAuthMethod, AuthBasic)
 	if c.TokenEndpointAuthMethod == AuthPrivateKey {
-		set(&c.TokenEndpointAuthAlg, string(jose.ES256))
+		set(&c.TokenEndpointAuthAlg, c.usualAssertionAlg())
+	}
+	if c.Profile == ProfileOIDC {
+		set(&c.IDTokenSignedAlg, string(jose.RS256))
 	}
 	set(&c.IDTokenSignedAlg, string(jose.ES256))
 	set(&c.AccessTokenSignedAlg, string(jose.ES256))
 	set(&c.SubjectType, SubjectPairwise)
 	set(&c.ApplicationType, "web")
+	for _, e := range c.encryptions() {
+		if *e.alg != "" {
+			set(e.enc, encA256GCM)
+		}
+	}
+	if c.Profile == ProfileFAPI2 { // FAPI 2.0 §5.3.2.1, §5.3.2.2
+		c.DPoPBound = c.DPoPBound || !c.CertBound
+		c.RequirePAR = c.RequirePAR || c.MayUse(GrantCode)
+	}
+}
+
+func (c *Client) usualModes() []string {
+	modes := []string{ModeQuery}
+	if c.Profile == ProfileOIDC {
+		modes = append(modes, ModeFormPost)
+	}
+	if c.AuthorizationSignedAlg != "" { // whoever says how to sign wants it signed
+		modes = append(modes, signedModes()...)
+	}
+	return modes
+}
+
+// usualAssertionAlg is the one algorithm that the client's keys are all for, or ES256.
+func (c *Client) usualAssertionAlg() string {
+	set, err := jose.ParseSet(c.JWKS)
+	if err != nil || set.Len() == 0 {
+		return string(jose.ES256)
+	}
+	for _, alg := range assertionAlgs() {
+		if !slices.ContainsFunc(set.Keys(), func(k jose.Key) bool { return !fits(k, alg) }) {
+			return alg
+		}
+	}
+	return string(jose.ES256)
 }
 
 func checkIdentity(c *Client) error {
@@ -226,192 +368,6 @@ func readable(s string) bool {
 		!strings.ContainsFunc(s, func(r rune) bool {
 			return !unicode.IsPrint(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
 		})
-}
-
-func checkMethods(c *Client) error {
-	if err := among("grant_types", c.GrantTypes, GrantCode, GrantRefresh, GrantClientCredentials); err != nil {
-		return err
-	}
-	code := c.MayUse(GrantCode)
-	switch {
-	case c.MayUse(GrantRefresh) && !code:
-		return &MetadataError{"grant_types", "has refresh_token and nothing to refresh"}
-	case c.MayUse(GrantClientCredentials) && c.Public():
-		return &MetadataError{"grant_types", "has client_credentials for a client without credentials"}
-	case !code && len(c.RedirectURIs) > 0:
-		return &MetadataError{"redirect_uris", "are for the authorization_code grant"}
-	case code && len(c.RedirectURIs) == 0:
-		return &MetadataError{"redirect_uris", "is missing"}
-	case code && !slices.Equal(c.ResponseTypes, []string{"code"}):
-		return &MetadataError{"response_types", `can only be ["code"]`}
-	case !code && len(c.ResponseTypes) > 0:
-		return &MetadataError{"response_types", "are for the authorization_code grant"}
-	}
-	if err := among("response_modes", c.ResponseModes, ModeQuery, ModeFormPost); err != nil {
-		return err
-	}
-	if err := among("token_endpoint_auth_method", []string{c.TokenEndpointAuthMethod},
-		AuthBasic, AuthPost, AuthPrivateKey, AuthNone); err != nil {
-		return err
-	}
-	scopes, err := ParseScope(c.Scope)
-	if err != nil {
-		return &MetadataError{"scope", "is malformed"}
-	}
-	c.Scope = strings.Join(scopes, " ")
-	return nil
-}
-
-func checkURIs(c *Client) error {
-	if len(c.RedirectURIs) > maxURIs || len(c.PostLogoutRedirectURIs) > maxURIs {
-		return &MetadataError{"redirect_uris", fmt.Sprintf("are more than %d", maxURIs)}
-	}
-	for _, uri := range c.RedirectURIs {
-		if err := CheckURI(uri); err != nil {
-			return &MetadataError{"redirect_uris", err.Error()}
-		}
-		if answered(uri) {
-			return &MetadataError{"redirect_uris", "has a query parameter that is part of our answer"}
-		}
-	}
-	for _, uri := range c.PostLogoutRedirectURIs {
-		if err := CheckURI(uri); err != nil {
-			return &MetadataError{"post_logout_redirect_uris", err.Error()}
-		}
-	}
-	for name, uri := range map[string]string{
-		"client_uri": c.URI, "policy_uri": c.PolicyURI, "tos_uri": c.TOSURI,
-		"jwks_uri": c.JWKSURI, "sector_identifier_uri": c.SectorIdentifierURI,
-	} {
-		if uri == "" {
-			continue
-		}
-		if err := CheckURI(uri); err != nil {
-			return &MetadataError{name, err.Error()}
-		}
-	}
-	if c.SectorIdentifierURI != "" && httpsHost(c.SectorIdentifierURI) == "" {
-		return &MetadataError{"sector_identifier_uri", "must be https"}
-	}
-	if c.SubjectType != SubjectPublic && c.SectorIdentifierURI == "" {
-		hosts := map[string]bool{}
-		for _, uri := range c.RedirectURIs {
-			if host := httpsHost(uri); host != "" {
-				hosts[host] = true
-			}
-		}
-		if len(hosts) > 1 {
-			return &MetadataError{"sector_identifier_uri", "is needed when redirect_uris are on several hosts (OpenID Connect Core §8.1)"}
-		}
-	}
-	return nil
-}
-
-// answered reports whether a redirect URI brings a parameter of its own that we
-// would add: the application could not tell which is ours (SECURITY AZ6).
-func answered(uri string) bool {
-	u, err := url.Parse(uri)
-	if err != nil {
-		return true
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return true
-	}
-	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_uri", "response"} {
-		if query.Has(name) {
-			return true
-		}
-	}
-	return false
-}
-
-func checkKeys(c *Client) error {
-	switch {
-	case len(c.JWKS) > 0 && c.JWKSURI != "":
-		return &MetadataError{"jwks", "and jwks_uri exclude each other (RFC 7591 §2)"}
-	case len(c.JWKS) > 0:
-		set, err := jose.ParseSet(c.JWKS)
-		if err != nil || set.Len() == 0 {
-			return &MetadataError{"jwks", "is not a set of public keys"}
-		}
-	case c.TokenEndpointAuthMethod == AuthPrivateKey:
-		return &MetadataError{"jwks", "is needed for private_key_jwt"}
-	}
-	if c.TokenEndpointAuthMethod != AuthPrivateKey {
-		if c.TokenEndpointAuthAlg != "" {
-			return &MetadataError{"token_endpoint_auth_signing_alg", "is for private_key_jwt"}
-		}
-		return nil
-	}
-	return among("token_endpoint_auth_signing_alg", []string{c.TokenEndpointAuthAlg}, assertionAlgs()...)
-}
-
-func checkOpenID(c *Client) error {
-	algs := []string{string(jose.ES256), string(jose.PS256), string(jose.RS256), string(jose.SM2)}
-	if err := among("id_token_signed_response_alg", []string{c.IDTokenSignedAlg}, algs...); err != nil {
-		return err
-	}
-	if err := among("access_token_signed_response_alg", []string{c.AccessTokenSignedAlg}, algs...); err != nil {
-		return err
-	}
-	if err := among("subject_type", []string{c.SubjectType}, SubjectPairwise, SubjectPublic); err != nil {
-		return err
-	}
-	if err := among("application_type", []string{c.ApplicationType}, "web", "native"); err != nil {
-		return err
-	}
-	if c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0 {
-		return &MetadataError{"default_max_age", "is negative"}
-	}
-	return among("default_acr_values", c.DefaultACRValues, identity.ACRs()...)
-}
-
-func checkAdmission(c *Client) error {
-	if err := among("profile", []string{string(c.Profile)}, string(ProfileOIDC), string(ProfileOAuth21), string(ProfileFAPI2)); err != nil {
-		return err
-	}
-	if err := among("state", []string{string(c.State)}, string(ClientLive), string(ClientSuspended)); err != nil {
-		return err
-	}
-	if c.MinACR != "" {
-		if err := among("min_acr", []string{c.MinACR}, identity.ACRs()...); err != nil {
-			return err
-		}
-	}
-	if c.Profile == ProfileFAPI2 && c.TokenEndpointAuthMethod != AuthPrivateKey {
-		return &MetadataError{"token_endpoint_auth_method", "must be private_key_jwt in profile fapi2 (FAPI 2.0 §5.3.2.1)"}
-	}
-	if c.PKCEOptional && (c.Profile != ProfileOIDC || c.Public()) {
-		return &MetadataError{"pkce_optional", "is for confidential clients of profile oidc (RFC 9700 §2.1.1)"}
-	}
-	for _, res := range c.Resources {
-		if !strings.Contains(res, ":") || strings.ContainsAny(res, "# ") || len(res) > maxURI || !scopeName(res) {
-			return &MetadataError{"resources", "must be absolute URIs without fragment (RFC 8707 §2)"}
-		}
-	}
-	if len(c.Resources) > 0 && c.Public() {
-		return &MetadataError{"resources", "are for clients with credentials"}
-	}
-	return nil
-}
-
-// assertionAlgs are the algorithms of client assertions: SECURITY CA2 and the
-// national one.
-func assertionAlgs() []string {
-	return []string{string(jose.ES256), string(jose.PS256), string(jose.EdDSA), string(jose.SM2)}
-}
-
-func among(member string, values []string, allowed ...string) error {
-	for i, v := range values {
-		if !slices.Contains(allowed, v) {
-			return &MetadataError{member, "must be of " + strings.Join(allowed, ", ")}
-		}
-		if slices.Contains(values[:i], v) {
-			return &MetadataError{member, "names a value twice"}
-		}
-	}
-	return nil
 }
 
 // Asker is the client as a citizen may see it, about to be sent to redirect.

@@ -40,63 +40,60 @@ func TestValidateClientDefaults(t *testing.T) {
 func TestValidateClientRefuses(t *testing.T) {
 	with := func(members string) string { return strings.TrimSuffix(minimal, "}") + "," + members + "}" }
 	for name, doc := range map[string]string{
-		"not-json":             `x`,
-		"array":                `[]`,
-		"trailing":             minimal + `{}`,
-		"member-twice":         with(`"client_name":"Other"`),
-		"wrong-type":           with(`"grant_types":"authorization_code"`),
-		"null":                 with(`"first_party":null`),
-		"first-party-as-text":  with(`"first_party":"true"`),
-		"own-secret":           with(`"client_secret":"x"`),
-		"client-id-upper":      with(`"client_id":"Clinic"`),
-		"client-id-short":      with(`"client_id":"ab"`),
-		"client-id-long":       with(`"client_id":"` + strings.Repeat("a", 65) + `"`),
-		"no-name":              `{"redirect_uris":["https://rp.example/cb"]}`,
-		"name-bidi":            `{"client_name":"a\u202eb","redirect_uris":["https://rp.example/cb"]}`,
-		"name-control":         `{"client_name":"a\nb","redirect_uris":["https://rp.example/cb"]}`,
-		"name-long":            `{"client_name":"` + strings.Repeat("a", 101) + `","redirect_uris":["https://rp.example/cb"]}`,
-		"local-name-bidi":      with(`"client_name#en":"a\u2066b"`),
-		"no-redirect":          `{"client_name":"Clinic"}`,
-		"wildcard":             `{"client_name":"Clinic","redirect_uris":["https://*.example/cb"]}`,
-		"custom-scheme":        `{"client_name":"Clinic","redirect_uris":["app.example:/cb"]}`,
-		"state-in-redirect":    `{"client_name":"Clinic","redirect_uris":["https://rp.example/cb?state=1"]}`,
-		"logout-uri":           with(`"post_logout_redirect_uris":["javascript:alert(1)"]`),
-		"client-uri":           with(`"client_uri":"data:x"`),
-		"password-grant":       with(`"grant_types":["password"]`),
-		"implicit-grant":       with(`"grant_types":["authorization_code","implicit"]`),
-		"refresh-alone":        `{"client_name":"Clinic","grant_types":["refresh_token"]}`,
-		"public-machine":       with(`"grant_types":["authorization_code","client_credentials"],"token_endpoint_auth_method":"none"`),
-		"token-response":       with(`"response_types":["token"]`),
-		"fragment-mode":        with(`"response_modes":["fragment"]`),
-		"jwt-secret-method":    with(`"token_endpoint_auth_method":"client_secret_jwt"`),
-		"scope-malformed":      `{"client_name":"Clinic","redirect_uris":["https://rp.example/cb"],"scope":"a  b"}`,
-		"alg-none":             with(`"id_token_signed_response_alg":"none"`),
-		"alg-hmac":             with(`"access_token_signed_response_alg":"HS256"`),
-		"private-key-no-jwks":  with(`"token_endpoint_auth_method":"private_key_jwt"`),
-		"jwks-symmetric":       with(`"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"oct","k":"AAAA"}]}`),
-		"jwks-and-uri":         with(`"jwks":{"keys":[]},"jwks_uri":"https://rp.example/jwks"`),
-		"min-acr":              with(`"min_acr":"gold"`),
-		"profile":              with(`"profile":"lax"`),
-		"fapi2-with-secret":    with(`"profile":"fapi2"`),
-		"state":                with(`"state":"dead"`),
-		"negative-max-age":     with(`"default_max_age":-1`),
-		"several-sectors":      `{"client_name":"Clinic","redirect_uris":["https://a.example/cb","https://b.example/cb"]}`,
-		"resource-server-open": with(`"resources":["urn:x"],"token_endpoint_auth_method":"none"`),
-		"dpop":                 with(`"dpop_bound_access_tokens":true`),
-		"mtls":                 with(`"tls_client_certificate_bound_access_tokens":true`),
-		"par":                  with(`"require_pushed_authorization_requests":true`),
-		"jar":                  with(`"require_signed_request_object":true`),
-		"request-object-alg":   with(`"request_object_signing_alg":"ES256"`),
-		"userinfo-signed":      with(`"userinfo_signed_response_alg":"ES256"`),
-		"id-token-encrypted":   with(`"id_token_encrypted_response_alg":"RSA-OAEP"`),
-		"unread-uri":           with(`"logo_uri":"javascript:alert(1)"`),
-		"unread-uri-blank":     with(`"initiate_login_uri":" https://rp.example/"`),
-		"unread-uris":          with(`"request_uris":["https://rp.example/r","data:x"]`),
-		"unread-uri-local":     with(`"logo_uri#en":"http://rp.example/"`),
-		"unread-uri-number":    with(`"logo_uri":1`),
-		"pkce-oauth21":         with(`"pkce_optional":true`),
-		"pkce-public":          with(`"pkce_optional":true,"profile":"oidc","token_endpoint_auth_method":"none"`),
-		"resource-no-uri":      with(`"resources":["card"]`),
+		"not-json":                 `x`,
+		"array":                    `[]`,
+		"trailing":                 minimal + `{}`,
+		"member-twice":             with(`"client_name":"Other"`),
+		"wrong-type":               with(`"grant_types":"authorization_code"`),
+		"null":                     with(`"first_party":null`),
+		"first-party-as-text":      with(`"first_party":"true"`),
+		"own-secret":               with(`"client_secret":"x"`),
+		"client-id-upper":          with(`"client_id":"Clinic"`),
+		"client-id-short":          with(`"client_id":"ab"`),
+		"client-id-long":           with(`"client_id":"` + strings.Repeat("a", 65) + `"`),
+		"no-name":                  `{"redirect_uris":["https://rp.example/cb"]}`,
+		"name-bidi":                `{"client_name":"a\u202eb","redirect_uris":["https://rp.example/cb"]}`,
+		"name-control":             `{"client_name":"a\nb","redirect_uris":["https://rp.example/cb"]}`,
+		"name-long":                `{"client_name":"` + strings.Repeat("a", 101) + `","redirect_uris":["https://rp.example/cb"]}`,
+		"local-name-bidi":          with(`"client_name#en":"a\u2066b"`),
+		"no-redirect":              `{"client_name":"Clinic"}`,
+		"wildcard":                 `{"client_name":"Clinic","redirect_uris":["https://*.example/cb"]}`,
+		"custom-scheme":            `{"client_name":"Clinic","redirect_uris":["app.example:/cb"]}`,
+		"state-in-redirect":        `{"client_name":"Clinic","redirect_uris":["https://rp.example/cb?state=1"]}`,
+		"logout-uri":               with(`"post_logout_redirect_uris":["javascript:alert(1)"]`),
+		"client-uri":               with(`"client_uri":"data:x"`),
+		"password-grant":           with(`"grant_types":["password"]`),
+		"implicit-grant":           with(`"grant_types":["authorization_code","implicit"]`),
+		"refresh-alone":            `{"client_name":"Clinic","grant_types":["refresh_token"]}`,
+		"public-machine":           with(`"grant_types":["authorization_code","client_credentials"],"token_endpoint_auth_method":"none"`),
+		"token-response":           with(`"response_types":["token"]`),
+		"fragment-mode":            with(`"response_modes":["fragment"]`),
+		"jwt-secret-method":        with(`"token_endpoint_auth_method":"client_secret_jwt"`),
+		"scope-malformed":          `{"client_name":"Clinic","redirect_uris":["https://rp.example/cb"],"scope":"a  b"}`,
+		"alg-none":                 with(`"id_token_signed_response_alg":"none"`),
+		"alg-hmac":                 with(`"access_token_signed_response_alg":"HS256"`),
+		"private-key-no-jwks":      with(`"token_endpoint_auth_method":"private_key_jwt"`),
+		"jwks-symmetric":           with(`"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"oct","k":"AAAA"}]}`),
+		"jwks-and-uri":             with(`"jwks":{"keys":[]},"jwks_uri":"https://rp.example/jwks"`),
+		"min-acr":                  with(`"min_acr":"gold"`),
+		"profile":                  with(`"profile":"lax"`),
+		"fapi2-with-secret":        with(`"profile":"fapi2"`),
+		"state":                    with(`"state":"dead"`),
+		"negative-max-age":         with(`"default_max_age":-1`),
+		"several-sectors":          `{"client_name":"Clinic","redirect_uris":["https://a.example/cb","https://b.example/cb"]}`,
+		"resource-server-open":     with(`"resources":["urn:x"],"token_endpoint_auth_method":"none"`),
+		"request-object-encrypted": with(`"request_object_encryption_alg":"RSA-OAEP-256"`),
+		"jarm-encrypted":           with(`"authorization_encrypted_response_alg":"ECDH-ES"`),
+		"unread-uri":               with(`"logo_uri":"javascript:alert(1)"`),
+		"unread-uri-blank":         with(`"some_uri":" https://rp.example/"`),
+		"unread-uris":              with(`"request_uris":["https://rp.example/r","data:x"]`),
+		"unread-uris-fragment":     with(`"request_uris":["https://rp.example/r#top"]`),
+		"unread-uri-hash":          with(`"logo_uri":"https://rp.example/l#47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"`),
+		"unread-uri-local":         with(`"logo_uri#en":"http://rp.example/"`),
+		"unread-uri-number":        with(`"logo_uri":1`),
+		"pkce-oauth21":             with(`"pkce_optional":true`),
+		"pkce-public":              with(`"pkce_optional":true,"profile":"oidc","token_endpoint_auth_method":"none"`),
+		"resource-no-uri":          with(`"resources":["card"]`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c, err := ValidateClient([]byte(doc)); err == nil || c.ID != "" {
@@ -104,7 +101,8 @@ func TestValidateClientRefuses(t *testing.T) {
 			}
 		})
 	}
-	for _, members := range []string{`"dpop_bound_access_tokens":false`, `"logo_uri":"https://rp.example/logo.png"`, `"request_uris":[]`, `"profile":"oidc","pkce_optional":true`} {
+	for _, members := range []string{`"dpop_bound_access_tokens":false`, `"logo_uri":"https://rp.example/logo.png"`, `"request_uris":[]`,
+		`"request_uris":["https://rp.example/r#47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"]`, `"profile":"oidc","pkce_optional":true`} {
 		if _, err := ValidateClient([]byte(with(members))); err != nil {
 			t.Errorf("%s: %v", members, err)
 		}
@@ -118,6 +116,7 @@ func TestValidateClientRefuses(t *testing.T) {
 func FuzzValidateClient(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte(`{"client_name":"x","jwks":{"keys":[]},"redirect_uris":["https://x.example/"]}`))
+	f.Add([]byte(`{"client_id":"abc","client_name":"x","profile":"oidc","first_party":true,"redirect_uris":["https://x.example/"],"scope":"openid"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ValidateClient(data)
 		if err != nil {
@@ -130,6 +129,15 @@ func FuzzValidateClient(f *testing.F) {
 			if CheckURI(uri) != nil {
 				t.Fatalf("took %q", uri)
 			}
+		}
+		// Whatever a client says of itself, its admission is ours.
+		own, err := ValidateRegistration(data, Terms{Scope: []string{"openid"}, Admission: Client{Profile: ProfileOAuth21}})
+		if err != nil {
+			return
+		}
+		if own.ID == c.ID && bytes.Contains(data, []byte(own.ID)) || own.Profile != ProfileOAuth21 || own.FirstParty || own.Resources != nil ||
+			own.ExchangeResources != nil || own.MinACR != "" || own.PKCEOptional || own.State != ClientLive || own.Scope != "openid" && own.Scope != "" {
+			t.Fatalf("admitted as %+v", own)
 		}
 	})
 }

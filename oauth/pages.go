@@ -26,12 +26,24 @@ type ConsentView struct {
 	Asker  identity.Asker
 	Login  identity.Login // whose account is being spoken of
 	Scopes []ScopeView
-	Until  time.Time // when the consent ends by itself; zero: with the citizen's word
-	Path   string
-	Token  string
+	// Payments are what the citizen agrees to this once (RFC 9396): asked for anew
+	// each time, whatever was agreed to before.
+	Payments []PaymentView
+	Until    time.Time // when the consent ends by itself; zero: with the citizen's word
+	Path     string
+	Token    string
 }
 
-// A ScopeView is a scope in words, by locale.
+// A PaymentView is one payment as the citizen is to read it. What it holds was read
+// strictly and is shown whole. Account and Reference may be empty.
+type PaymentView struct {
+	Amount    string // in yuan, the thousands set apart
+	Payee     string
+	Account   string
+	Reference string
+}
+
+// A ScopeView is a scope, or a claim asked for by itself, in words by locale.
 type ScopeView struct {
 	Name    string
 	Title   map[string]string

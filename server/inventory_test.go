@@ -101,13 +101,23 @@ protocol phone    POST /device/v1/approvals/{id} json
 
 entry    anybody  GET  /authorize
 entry    anybody  POST /authorize form
+protocol client   POST /par form
 page     citizen  GET  /consent
 page     citizen  POST /consent form
+entry    anybody  GET  /end-session
+entry    anybody  POST /end-session form
+page     citizen  GET  /end-session/confirm
+page     citizen  POST /end-session/confirm form
+page     citizen  GET  /end-session/done
 protocol client   POST /token form
 protocol client   GET  /userinfo
 protocol client   POST /userinfo form
 protocol client   POST /introspect form
 protocol client   POST /revoke form
+protocol client   POST /register json
+protocol client   GET  /register/{id}
+protocol client   PUT  /register/{id} json
+protocol client   DELETE /register/{id}
 public   anybody  GET  /jwks
 public   anybody  GET  /sm2-jwks
 public   anybody  GET  /.well-known/openid-configuration

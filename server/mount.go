@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -45,7 +46,7 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 			class, who = Entry, "anybody"
 		case r.Page:
 			class, who = Page, "citizen"
-		case !slices.Contains(r.Methods, http.MethodPost):
+		case !slices.ContainsFunc(r.Methods, changes):
 			class, who = Public, "anybody"
 		}
 		for _, m := range r.Methods {
@@ -53,8 +54,8 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 				continue // GET patterns serve it
 			}
 			takes := ""
-			if m == http.MethodPost {
-				takes = formType
+			if m == http.MethodPost || m == http.MethodPut {
+				takes = cmp.Or(r.Takes, formType)
 			}
 			s.add(Route{Method: m, Pattern: r.Path, Class: class, Takes: takes, Who: who, Handler: r.Handler})
 		}
@@ -69,6 +70,9 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 	s.mux.Handle(strings.TrimSuffix(templates.AssetPrefix, "/"), s.lost)
 	s.others()
 }
+
+// changes reports whether a method is more than asking.
+func changes(method string) bool { return method != http.MethodGet && method != http.MethodHead }
 
 func (s *Server) add(r Route) {
 	h := r.Handler

@@ -10,6 +10,7 @@ import (
 	"ecardid/authn"
 	"ecardid/identity"
 	"ecardid/oauth"
+	"ecardid/oauth/logout"
 	"ecardid/templates"
 )
 
@@ -158,6 +159,12 @@ func (p oauthPages) Consent(w http.ResponseWriter, r *http.Request, c oauth.Cons
 		}
 		page.Scopes = append(page.Scopes, one)
 	}
+	for _, p := range c.Payments {
+		page.Payments = append(page.Payments, templates.Payment{
+			Amount: templates.Text(p.Amount), Payee: templates.Text(p.Payee),
+			Account: templates.Text(p.Account), Reference: templates.Text(p.Reference),
+		})
+	}
 	var targets []string
 	if t := templates.FormTarget(c.Asker.RedirectURI); t != "" {
 		targets = append(targets, t)
@@ -196,6 +203,37 @@ func (p oauthPages) FormPost(w http.ResponseWriter, r *http.Request, f oauth.For
 		targets = append(targets, t)
 	}
 	p.s.send(w, r, http.StatusOK, v, templates.SignIn, targets, page)
+}
+
+// LogoutConfirm implements logout.Pages.
+func (p oauthPages) LogoutConfirm(w http.ResponseWriter, r *http.Request, c logout.ConfirmView) {
+	v := p.s.view(r)
+	v.Path = c.Path
+	page := templates.LogoutConfirm{}
+	if c.Asker != nil {
+		page.Asker = asker(*c.Asker, v.Locale)
+	}
+	p.s.send(w, r, http.StatusOK, v, templates.SignIn, nil, page)
+}
+
+// LoggedOut implements logout.Pages. The browser goes on by itself when the frames
+// have had a moment; where it does not, there is a link.
+func (p oauthPages) LoggedOut(w http.ResponseWriter, r *http.Request, d logout.DoneView) {
+	v := p.s.view(r)
+	page := templates.SignedOut{ReturnURL: d.Return, Frames: d.Frames}
+	if d.Asker != nil {
+		page.Client = in(d.Asker.Name, v.Locale)
+	}
+	var origins []string
+	for _, f := range d.Frames {
+		if o := templates.FormTarget(f); o != "" {
+			origins = append(origins, o)
+		}
+	}
+	if d.Return != "" {
+		w.Header().Set("Refresh", "3; url="+d.Return)
+	}
+	p.s.send(w, r, http.StatusOK, v, templates.Farewell, origins, page)
 }
 
 // preferences keeps what a person chose about how pages look, and goes back.

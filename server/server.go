@@ -24,11 +24,13 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
+	"ecardid/internal/outbound"
 	"ecardid/internal/seal"
 	"ecardid/liveness"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
 	"ecardid/oauth/keyring"
+	"ecardid/oauth/mtls"
 	"ecardid/oauth/provider"
 	"ecardid/oauth/registry"
 	"ecardid/templates"
@@ -68,6 +70,12 @@ type Ingredients struct {
 	// LivenessCapture is the origin of the provider's pages, for form-action.
 	LivenessCapture []string
 
+	MTLS     mtls.Config      // where clients' certificates come from; zero: nowhere
+	Outbound *outbound.Client // calls to relying parties; nil: none
+	// OpenRegistration lets everybody register clients; for a test profile. DeviceGrant
+	// admits clients with the device grant.
+	OpenRegistration, DeviceGrant bool
+
 	Clock   clock.Clock
 	Rand    io.Reader
 	Log     *slog.Logger
@@ -91,6 +99,7 @@ type Server struct {
 	store     Store
 	registry  *registry.Registry
 	keyring   *keyring.Keyring
+	protocol  *provider.Provider
 	routes    []Route
 	traces    *Traces
 	mux       *http.ServeMux
@@ -145,8 +154,7 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	if err := errors.Join(s.registry.Reload(ctx), s.keyring.Rotate(ctx)); err != nil {
 		return nil, fmt.Errorf("server: reading clients and keys: %w", err)
 	}
-	protocol, err := s.protocol(in, keys, login)
-	if err != nil {
+	if s.protocol, err = s.speak(in, keys, login); err != nil {
 		return nil, err
 	}
 	home, err := account.New(account.Parts{
@@ -156,7 +164,7 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mount(login, devices, protocol, home)
+	s.mount(login, devices, s.protocol, home)
 	return s, nil
 }
 
@@ -191,6 +199,7 @@ func (s *Server) signIn(in Ingredients, u *url.URL, keys sealed) (*authn.Service
 		Store: in.Store, Hasher: in.Hasher, Policy: password.NewPolicy(in.Leaks, in.Log), Passkeys: relying,
 		Codes: keys.index("recovery"), Throttle: keys.index("throttle"),
 		Browser: Browser, Source: s.sources.Of, Locale: s.Locale, Render: s.Answer, Say: s.Say,
+		Leave: func(ctx context.Context, session identity.ID) (string, error) { return s.protocol.Leave(ctx, session) },
 		Clock: in.Clock, Rand: in.Rand, Log: in.Log, Observer: in.Metrics, Config: in.Login,
 	}
 	if in.Liveness != nil { // a nil engine in an interface would not be nil
@@ -217,8 +226,10 @@ func (l logins) Raise(w http.ResponseWriter, r *http.Request, need identity.Need
 	l.login.Raise(w, r, need, back)
 }
 
-// protocol builds the oauth room.
-func (s *Server) protocol(in Ingredients, keys sealed, login *authn.Service) (*provider.Provider, error) {
+func (l logins) End(w http.ResponseWriter, r *http.Request) error { return l.login.SignOut(w, r) }
+
+// speak builds the oauth room.
+func (s *Server) speak(in Ingredients, keys sealed, login *authn.Service) (*provider.Provider, error) {
 	var errs []error
 	keyed := func(purpose seal.Purpose, label string) oauth.Keyed {
 		key, err := keys.derive(purpose, label)
@@ -241,6 +252,7 @@ func (s *Server) protocol(in Ingredients, keys sealed, login *authn.Service) (*p
 		ClientSecrets: keyed(seal.ClientSecret, ClientSecrets), Handles: keyed(seal.Token, "handle"), Forms: keyed(seal.Token, "form"),
 		Subjects: subjects, Floor: in.Login.Floor, Lives: in.Lives,
 		Source: func(r *http.Request) string { return s.sources.Of(r).String() },
+		MTLS:   in.MTLS, Outbound: in.Outbound, OpenRegistration: in.OpenRegistration, DeviceGrant: in.DeviceGrant,
 		Random: in.Rand, Clock: in.Clock, Log: in.Log,
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -260,6 +272,7 @@ func (s *Server) Run(ctx context.Context, channel string) {
 	var all sync.WaitGroup
 	all.Go(func() { s.registry.Run(ctx) })
 	all.Go(func() { s.keyring.Run(ctx) })
+	all.Go(func() { s.protocol.Run(ctx) })
 	all.Go(func() {
 		err := s.store.Listen(ctx, channel, func(what string) {
 			s.registry.Notify()

@@ -20,6 +20,10 @@ const (
 	SignIn
 	// Capture hands over to the liveness provider, whose origin is the only target.
 	Capture
+	// Farewell loads frames of relying parties, whose origins are the targets: they
+	// hear of the end of a session in them (OpenID Connect Front-Channel Logout §2).
+	// Its forms stay here.
+	Farewell
 )
 
 // Policy returns the Content-Security-Policy for a page. The nonce is View.Nonce;
@@ -34,13 +38,18 @@ func Policy(kind Kind, nonce string, targets ...string) string {
 	if kind == SignIn {
 		action += " https:"
 	}
+	frames := "'none'"
 	for _, t := range targets {
-		if kind != Plain && plainSource(t) && !strings.Contains(action+" ", " "+t+" ") {
+		switch {
+		case kind == Plain || !plainSource(t) || strings.Contains(action+frames+" ", " "+t+" "):
+		case kind == Farewell:
+			frames = strings.TrimPrefix(frames, "'none'") + " " + t
+		default:
 			action += " " + t
 		}
 	}
 	return "default-src 'none'; script-src " + script + "; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-		"form-action " + action + "; base-uri 'none'; frame-ancestors 'none'; " +
+		"frame-src " + strings.TrimSpace(frames) + "; form-action " + action + "; base-uri 'none'; frame-ancestors 'none'; " +
 		"require-trusted-types-for 'script'; trusted-types 'none'"
 }
 

@@ -25,6 +25,9 @@ type LogoutConfirm struct{ Step }
 type SignedOut struct {
 	Client    Text   // whose ReturnURL it is
 	ReturnURL string // registered post-logout URI, "" if there was none
+	// Frames are addresses of relying parties that hear of the end of the session by
+	// being loaded: invisible, and without any right on our page.
+	Frames []string
 }
 
 // Lost tells what to do about a lost card or phone, without signing in.

@@ -277,6 +277,10 @@ func TestContract(t *testing.T) {
 		{templates.RecoveryCode{}, []string{`id="code" name="code"`, `id="code-submit" name="code-submit"`}},
 		{templates.BindDevice{}, []string{`id="device-bind" name="device-bind"`, `id="device-skip" name="device-skip"`}},
 		{templates.Consent{}, []string{`id="consent-allow" name="consent-allow"`, `id="consent-deny" name="consent-deny"`}},
+		{templates.Consent{Payments: []templates.Payment{{Amount: "1,234.50", Payee: "医院", Account: "6222", Reference: "R-1"}}}, []string{
+			"是否同意这笔支付", `<p class="amount">¥1,234.50</p>`, `<bdi>医院</bdi>`, "<bdi>6222</bdi>", "<bdi>R-1</bdi>",
+			`id="consent-allow" name="consent-allow" value="1">同意支付`, `id="consent-deny" name="consent-deny"`,
+		}},
 		{templates.Cancel{BackURL: "/login?flow=x"}, []string{`id="cancel-confirm" name="cancel-confirm"`, `href="/login?flow=x"`, `name="flow"`}},
 		{templates.PhoneApprove{}, []string{`id="phone-continue" name="phone-continue"`, "向我的手机发送请求"}},
 		{templates.AccountSecurity{}, []string{`id="totp-add" name="do" value="totp-add"`}},

@@ -159,8 +159,16 @@ type Consent struct {
 	Step
 	Account Text // masked
 	Scopes  []Scope
-	Until   time.Time // when the consent ends by itself; zero: with the citizen's word
-	Token   string    // ties the answer to this request and login; goes into the field "token"
+	// Payments are agreed to this once; they come first on the page.
+	Payments []Payment
+	Until    time.Time // when the consent ends by itself; zero: with the citizen's word
+	Token    string    // ties the answer to this request and login; goes into the field "token"
+}
+
+// A Payment is what a citizen agrees to pay. Account and Reference may be empty.
+type Payment struct {
+	Amount                    Text // in yuan
+	Payee, Account, Reference Text
 }
 
 // FormPost carries an answer to the application by itself or, without script, by

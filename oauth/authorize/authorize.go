@@ -11,14 +11,15 @@ import (
 
 	"github.com/ory/fosite"
 
-	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
+	"ecardid/oauth/dpop"
 	"ecardid/oauth/form"
 	"ecardid/oauth/framework"
 	"ecardid/oauth/issue"
+	"ecardid/oauth/rar"
 	"ecardid/oauth/respond"
 )
 
@@ -33,6 +34,13 @@ type Store interface {
 	oauth.Requests
 	oauth.Consents
 	oauth.Journal
+	oauth.Replay
+}
+
+// Objects reads request objects (RFC 9101).
+type Objects interface {
+	// Read returns the known parameters of a request object that this client signed.
+	Read(ctx context.Context, client *oauth.Client, object string, known form.Known) (url.Values, error)
 }
 
 // Lives are how long what is granted lasts.
@@ -51,7 +59,11 @@ type Handler struct {
 	Handles   issue.Handles
 	Forms     oauth.Keyed // tokens in the consent form
 	Catalogue *catalogue.Catalogue
+	Details   rar.Types // that authorization_details may be of
 	Modes     respond.Modes
+	Objects   Objects
+	Clients   Clients
+	Nonces    dpop.Nonces
 	Floor     identity.Level // of every login
 	Lives     Lives
 	Clock     clock.Clock
@@ -91,24 +103,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // begin takes a request with its parameters.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, values url.Values) {
 	ctx := r.Context()
-	client, ar, err := h.open(ctx, values)
+	c, err := h.asker(ctx, values.Get("client_id"))
 	if err != nil {
 		h.fail(w, r, nil, err)
 		return
 	}
-	req, err := h.validate(ctx, values, client, ar, nil, h.Clock.Now())
+	values, signed, err := h.unpack(ctx, values, c)
 	if err != nil {
-		h.fail(w, r, ar, err)
+		h.fail(w, r, nil, err)
+		return
+	}
+	req, err := open(values, c, h.Clock.Now())
+	if err != nil {
+		h.fail(w, r, nil, err)
+		return
+	}
+	if err := h.validate(ctx, req, arrival{signed: signed}); err != nil {
+		h.fail(w, r, req.ar, err)
 		return
 	}
 	if r.Method == http.MethodPost {
 		// It came from another site, so without the cookies that say who this is
 		// (SameSite=Lax). They are there again when the browser comes by itself.
-		if err := h.keep(ctx, req, nil, firstUse); err != nil {
-			h.fail(w, r, ar, err)
+		if err := h.keep(ctx, req, kindAuthorize, nil, firstUse); err != nil {
+			h.fail(w, r, req.ar, err)
 			return
 		}
-		redirect(w, back(Path, client.ID, req.handle))
+		redirect(w, back(Path, c.ID, req.handle))
 		return
 	}
 	h.proceed(w, r, req)
@@ -117,17 +138,11 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, values url.Value
 // resume takes a stored request up again.
 func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 	req, ar, err := h.load(r)
-	if err == nil && len(req.stored.Browser) == 0 {
-		if err = h.claim(w, r, req); err == nil {
-			redirect(w, back(Path, req.client.ID, req.handle))
-			return
-		}
-	}
 	if err != nil {
 		h.fail(w, r, ar, err)
 		return
 	}
-	if r.URL.Query().Get(oauth.Cancelled) == "cancelled" {
+	if req.claimed() && r.URL.Query().Get(oauth.Cancelled) == "cancelled" {
 		// The request is of this browser, so it is the citizen who gave up.
 		h.drop(r.Context(), req)
 		h.fail(w, r, ar, fosite.ErrAccessDenied.WithHint("The citizen did not sign in."))
@@ -145,8 +160,8 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) 
 	}
 	now := h.Clock.Now()
 	stand := h.weigh(req, login, now)
-	if stand == met && req.stored == nil && req.fresh() {
-		stand = stale // whatever was proved, was proved before this request came
+	if stand == met && !req.claimed() && req.fresh() {
+		stand = stale // whatever was proved, was proved before this browser brought the request
 	}
 	consent := false
 	if stand == met {
@@ -173,7 +188,7 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) 
 	if stand == stranger {
 		again := req.need
 		again.Since = req.created
-		if req.stored != nil && login.Meets(again, now) {
+		if req.claimed() && login.Meets(again, now) {
 			// Somebody did sign in for this request, and it is not who was meant.
 			h.drop(r.Context(), req)
 			h.fail(w, r, req.ar, fosite.ErrLoginRequired.WithHint("Somebody else has signed in."))
@@ -181,12 +196,11 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) 
 		}
 		req.need = again
 	}
-	if req.stored == nil {
-		if err := h.keep(r.Context(), req, mark(w, r), requestLife); err != nil {
-			h.fail(w, r, req.ar, err)
-			return
-		}
+	if err := h.hold(w, r, req); err != nil {
+		h.fail(w, r, req.ar, err)
+		return
 	}
+	req.raise(h.Catalogue, now) // this browser has it from now on
 	if consent {
 		redirect(w, back(ConsentPath, req.client.ID, req.handle))
 		return
@@ -230,14 +244,14 @@ func silent(s standing) error {
 
 // fresh reports whether the citizen has to prove anew who they are.
 func (req *request) fresh() bool {
-	return req.prompt.login || req.maxAge != nil && *req.maxAge == 0
+	return req.prompt.login || req.maxAge != nil && *req.maxAge == 0 || req.details.Fresh() && !req.prompt.none
 }
 
 // asks reports whether consent is asked for whatever was agreed to before: the
-// application wants it so, or it cannot be told from another that listens at the
-// same place (SECURITY CN1, RFC 8252 §8.6).
+// application wants it so, it cannot be told from another that listens at the same
+// place (SECURITY CN1, RFC 8252 §8.6), or there are details, which are agreed to once.
 func (req *request) asks() bool {
-	return req.prompt.consent || req.unverifiable()
+	return req.prompt.consent || req.unverifiable() || !req.details.IsZero()
 }
 
 func (req *request) unverifiable() bool {
@@ -247,12 +261,17 @@ func (req *request) unverifiable() bool {
 // answer issues the code and redirects. When it returns an error nothing was
 // written and nothing issued.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, login identity.Login, consent bool, now time.Time) error {
+	if err := h.Modes.Ready(req.ar); err != nil {
+		return err
+	}
 	n := oauth.NewCode{
 		Grant:      h.grant(req, login, now),
 		Challenge:  req.challenge,
+		CodeJKT:    req.jkt,
 		Consent:    consent,
 		FirstParty: req.client.FirstParty && !req.asks(),
-		Terms:      h.Catalogue.Terms(req.scope),
+		Agree:      req.agree,
+		Terms:      h.Catalogue.Terms(req.agree),
 	}
 	if req.stored != nil {
 		n.Interaction = req.stored.Handle
@@ -261,9 +280,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, l
 		if h.Lives.Consent > 0 {
 			n.ConsentExpires = now.Add(h.Lives.Consent)
 		}
-		n.Event = audit.Event{
-			Kind: audit.ConsentGiven, At: now, Actor: audit.ByCitizen, Citizen: login.Citizen, Login: login.ID,
-			Client: req.client.ID, Detail: map[string]string{"scope": strings.Join(req.scope, " ")}, Notify: true,
+		var err error
+		if n.Event, err = h.given(req, n.Grant); err != nil {
+			return err
 		}
 	}
 	ctx := context.WithoutCancel(r.Context()) // once begun, the statement and its answer belong together

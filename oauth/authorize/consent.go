@@ -24,7 +24,7 @@ func (h *Handler) Consent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req, ar, err := h.load(r)
-	if err == nil && len(req.stored.Browser) == 0 {
+	if err == nil && !req.claimed() {
 		err = expired() // it has not been to /authorize
 	}
 	if err != nil {
@@ -64,8 +64,9 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req *request, logi
 	if h.Lives.Consent > 0 {
 		view.Until = now.Add(h.Lives.Consent)
 	}
-	terms := h.Catalogue.Terms(req.scope)
-	for i, name := range req.scope {
+	req.details.Show(&view)
+	terms := h.Catalogue.Terms(req.agree)
+	for i, name := range req.agree {
 		scope := h.Catalogue.View(name)
 		scope.New = !slices.ContainsFunc(given, func(c oauth.Consent) bool { return c.Scope == name && c.Terms == terms[i] })
 		view.Scopes = append(view.Scopes, scope)
@@ -77,10 +78,12 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req *request, logi
 const formLabel = "consent form"
 
 // form is what the consent form is bound to: this login, this request and what
-// was shown. The answer of another login, for another request or to other scopes
-// does not fit (SECURITY CN1).
+// was shown. The answer of another login, for another request, to other scopes or to
+// another payment does not fit (SECURITY CN1).
 func (req *request) form(login identity.Login) []string {
-	return []string{login.ID.String(), string(req.stored.Handle), strings.Join(req.scope, " "), req.client.Redirect}
+	return []string{
+		login.ID.String(), string(req.stored.Handle), strings.Join(req.agree, " "), req.client.Redirect, req.details.Digest(),
+	}
 }
 
 // The buttons of the page (DESIGN §5).
@@ -123,6 +126,24 @@ func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, req *request, 
 	default:
 		h.fail(w, r, req.ar, issuing(err))
 	}
+}
+
+// given is the entry about a consent: what was agreed to and, when that was a
+// payment, our signature under it.
+func (h *Handler) given(req *request, g oauth.Grant) (audit.Event, error) {
+	e := audit.Event{
+		Kind: audit.ConsentGiven, At: g.Created, Actor: audit.ByCitizen, Citizen: g.Citizen, Login: g.Login,
+		Client: g.ClientID, Detail: map[string]string{"scope": strings.Join(req.agree, " ")}, Notify: true,
+	}
+	if req.details.IsZero() {
+		return e, nil
+	}
+	receipt, err := h.sign(g, req.client.Client, req.details)
+	if err != nil {
+		return audit.Event{}, err
+	}
+	e.Detail["receipt"] = receipt
+	return e, nil
 }
 
 // denied ends the request before it says so: one answer counts.

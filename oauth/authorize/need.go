@@ -11,9 +11,10 @@ import (
 
 // need is what a request that arrived at created asks of a login now. The level
 // is the highest of what the scopes demand, the client was admitted with, the
-// house asks of everybody, and the parameters ask for: of the voluntary values
-// the highest we know, of the essential ones the lowest that will do. Voluntary
-// values of which we know none change nothing.
+// house asks of everybody, and the parameters ask for: of the voluntary values the
+// first we know, since they come in order of preference (OpenID Connect Core
+// §3.1.2.1), of the essential ones the lowest that will do. Voluntary values of
+// which we know none change nothing.
 //
 // An age is measured when the answer is given, not when the question came: whoever
 // leaves the consent page open is asked again. A login for this very request is
@@ -26,6 +27,7 @@ func need(a asked, client *oauth.Client, scope []string, cat *catalogue.Catalogu
 	for _, name := range a.voluntary {
 		if level, ok := identity.ParseACR(name); ok {
 			n.Level = max(n.Level, level)
+			break
 		}
 	}
 	lowest := identity.LevelNone

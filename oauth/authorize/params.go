@@ -14,6 +14,7 @@ import (
 	"ecardid/internal/strictjson"
 	"ecardid/oauth"
 	"ecardid/oauth/form"
+	"ecardid/oauth/rar"
 	"ecardid/oauth/respond"
 	"ecardid/oauth/token"
 )
@@ -35,6 +36,7 @@ func known() form.Known {
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
 		"code_challenge", "code_challenge_method", "prompt", "max_age", "acr_values", "claims",
 		"id_token_hint", "login_hint", "ui_locales", "request", "request_uri", "registration",
+		"resource", "dpop_jkt", "authorization_details",
 	}
 }
 
@@ -52,14 +54,20 @@ type asked struct {
 	locales   []string
 	challenge string
 	nonce     string
+	jkt       string // the DPoP key the code is for (RFC 9449 §10)
+	claims    oauth.ClaimNames
+	details   rar.Details // read by the types there are, see validate
 }
 
-func invalid(hint string) error { return fosite.ErrInvalidRequest.WithHint(hint) }
+func invalid(hint string) *fosite.RFC6749Error { return fosite.ErrInvalidRequest.WithHint(hint) }
 
 // read checks the parameters that need no storage. Malformed ones are refused and
 // never ignored (SECURITY OI1).
 func read(values url.Values, client *oauth.Client) (asked, error) {
-	a := asked{hint: values.Get("login_hint"), nonce: values.Get("nonce"), locales: tags(values.Get("ui_locales"))}
+	a := asked{
+		hint: values.Get("login_hint"), nonce: values.Get("nonce"), jkt: values.Get("dpop_jkt"),
+		locales: tags(values.Get("ui_locales")),
+	}
 	switch {
 	case len(values.Get("state")) > maxState:
 		return asked{}, invalid("The parameter state is too long.")
@@ -67,6 +75,8 @@ func read(values url.Values, client *oauth.Client) (asked, error) {
 		return asked{}, invalid("The parameter nonce is too long.")
 	case len(a.hint) > maxHint:
 		return asked{}, invalid("The parameter login_hint is too long.")
+	case a.jkt != "" && !token.IsChallenge(a.jkt): // the same shape: SHA-256 in base64url
+		return asked{}, invalid("The parameter dpop_jkt is not a thumbprint of a key.")
 	}
 	var err error
 	if a.prompt, err = readPrompt(values.Get("prompt")); err != nil {
@@ -176,8 +186,8 @@ func (c *claimRequest) names() []string {
 
 // readClaims takes acr and sub out of the claims parameter (§5.5.1.1): the two by
 // which a client says who must be there, and how surely. They mean the same in both
-// parts, for there is one login. Which facts userinfo tells, scopes decide; a claim
-// asked for one by one is voluntary (§5.5.1).
+// parts, for there is one login. Of the others it notes the names, by where they are
+// wanted; that one is essential changes nothing about who may know it (§5.5.1).
 func (a *asked) readClaims(s string) error {
 	if s == "" {
 		return nil
@@ -188,8 +198,11 @@ func (a *asked) readClaims(s string) error {
 	if err != nil {
 		return bad
 	}
-	for _, part := range []string{"id_token", "userinfo"} {
-		raw, ok := doc.Get(part)
+	for _, part := range []struct {
+		name  string
+		names *[]string
+	}{{"id_token", &a.claims.IDToken}, {"userinfo", &a.claims.UserInfo}} {
+		raw, ok := doc.Get(part.name)
 		if !ok {
 			continue
 		}
@@ -200,6 +213,9 @@ func (a *asked) readClaims(s string) error {
 		for _, m := range members {
 			if err := a.readClaim(m, limits); err != nil {
 				return err
+			}
+			if m.Name != "sub" && m.Name != "acr" {
+				*part.names = append(*part.names, m.Name)
 			}
 		}
 	}

@@ -64,7 +64,8 @@ func TestNeed(t *testing.T) {
 		{"client", asked{}, "urn:ecardid:acr:bound", []string{"openid"}, identity.LevelMFA, identity.LevelBound, time.Time{}},
 		// Asking for less than the scope demands lowers nothing.
 		{"lower-acr", asked{voluntary: []string{"urn:ecardid:acr:basic"}}, "", []string{"pension.claim"}, 0, identity.LevelLive, time.Time{}},
-		{"voluntary-highest", asked{voluntary: []string{"urn:ecardid:acr:mfa", "gold", "urn:ecardid:acr:bound"}}, "", []string{"openid"}, 0, identity.LevelBound, time.Time{}},
+		{"voluntary-preferred", asked{voluntary: []string{"gold", "urn:ecardid:acr:bound", "urn:ecardid:acr:mfa"}}, "", []string{"openid"}, 0, identity.LevelBound, time.Time{}},
+		{"voluntary-lowest-preferred", asked{voluntary: []string{"urn:ecardid:acr:mfa", "urn:ecardid:acr:bound"}}, "", []string{"openid"}, 0, identity.LevelMFA, time.Time{}},
 		{"essential-lowest", asked{essential: []string{"gold", "urn:ecardid:acr:live", "urn:ecardid:acr:mfa"}}, "", []string{"openid"}, 0, identity.LevelMFA, time.Time{}},
 		{"max-age", asked{maxAge: seconds(60)}, "", []string{"openid"}, 0, identity.LevelBasic, noon.Add(-time.Minute)},
 		{"max-age-0", asked{maxAge: seconds(0)}, "", []string{"openid"}, 0, identity.LevelBasic, noon},

@@ -22,17 +22,23 @@ import (
 // A request is a validated authorization request.
 type request struct {
 	asked
-	client  framework.Client
-	values  url.Values
-	ar      *fosite.AuthorizeRequest // where and how to answer
-	scope   []string
-	wanted  []string // subs the client means, by hint or claims; nil for anybody
-	sent    string   // redirect_uri as sent, empty when it was left out
-	created time.Time
-	stored  *oauth.StoredRequest // nil on the direct path
-	handle  string               // of stored
-	need    identity.Need
+	client   framework.Client
+	values   url.Values
+	ar       *fosite.AuthorizeRequest // where and how to answer
+	scope    []string
+	agree    []string // scope, and the items of claims asked for by name
+	resource []string // audiences of the access tokens
+	wanted   []string // subs the client means, by hint or claims; nil for anybody
+	sent     string   // redirect_uri as sent, empty when it was left out
+	created  time.Time
+	stored   *oauth.StoredRequest // nil on the direct path
+	handle   string               // of stored
+	need     identity.Need
 }
+
+// claimed reports whether the request is stored for one browser: this one, since
+// load has compared.
+func (req *request) claimed() bool { return req.stored != nil && len(req.stored.Browser) > 0 }
 
 // A fault is an error for a person: there is nowhere trusted to send it.
 type fault struct {
@@ -49,16 +55,21 @@ var (
 	errRedirect = errors.New("redirect_uri is not registered")
 )
 
-// open finds out whom to answer: the client and the redirect URI. Until it has
+// asker finds the client that a request names.
+func (h *Handler) asker(ctx context.Context, id string) (*oauth.Client, error) {
+	c, err := h.Registry.Client(ctx, id)
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return nil, &fault{oauth.FaultClient, http.StatusBadRequest, errClient}
+	case err != nil:
+		return nil, &fault{oauth.FaultServer, http.StatusInternalServerError, fosite.ErrServerError.WithWrap(err)}
+	}
+	return c, nil
+}
+
+// open finds out where to answer: at a redirect URI of the client. Until it has
 // succeeded nothing may be sent anywhere (RFC 6749 §4.1.2.1).
-func (h *Handler) open(ctx context.Context, values url.Values) (framework.Client, *fosite.AuthorizeRequest, error) {
-	c, err := h.Registry.Client(ctx, values.Get("client_id"))
-	if errors.Is(err, identity.ErrNotFound) {
-		return framework.Client{}, nil, &fault{oauth.FaultClient, http.StatusBadRequest, errClient}
-	}
-	if err != nil {
-		return framework.Client{}, nil, &fault{oauth.FaultServer, http.StatusInternalServerError, fosite.ErrServerError.WithWrap(err)}
-	}
+func open(values url.Values, c *oauth.Client, created time.Time) (*request, error) {
 	redirect := values.Get("redirect_uri")
 	if redirect == "" && len(c.RedirectURIs) == 1 {
 		redirect = c.RedirectURIs[0] // RFC 6749 §3.1.2.3; with openid it must be sent, as fosite checks
@@ -66,71 +77,121 @@ func (h *Handler) open(ctx context.Context, values url.Values) (framework.Client
 	target, err := url.Parse(redirect)
 	// What the parser would write differently is not what was registered.
 	if !oauth.MatchRedirect(c.RedirectURIs, redirect) || err != nil || target.String() != redirect {
-		return framework.Client{}, nil, &fault{oauth.FaultRedirect, http.StatusBadRequest, errRedirect}
+		return nil, &fault{oauth.FaultRedirect, http.StatusBadRequest, errRedirect}
 	}
 	client := framework.Client{Client: c, Redirect: redirect}
 	ar := fosite.NewAuthorizeRequest()
 	ar.Client, ar.RedirectURI, ar.State = client, target, values.Get("state")
-	ar.ResponseMode = fosite.ResponseModeQuery
-	if values.Get("response_mode") == oauth.ModeFormPost && slices.Contains(c.ResponseModes, oauth.ModeFormPost) {
-		ar.ResponseMode = fosite.ResponseModeFormPost
-	}
-	return client, ar, nil
+	ar.ResponseMode = fosite.ResponseModeType(mode(c, values.Get("response_mode")))
+	return &request{client: client, values: values, ar: ar, sent: values.Get("redirect_uri"), created: created}, nil
 }
 
-// validate reads the parameters of a request whose client and redirect URI are
-// known. Its errors may be sent back through ar.
+// mode is how to answer: as asked where that is registered, and otherwise, for the
+// error that says so too, as registered (SECURITY AZ5).
+func mode(c *oauth.Client, asked string) string {
+	switch {
+	case asked != "" && slices.Contains(c.ResponseModes, asked):
+		return asked
+	case len(c.ResponseModes) == 0 || slices.Contains(c.ResponseModes, oauth.ModeQuery):
+		return oauth.ModeQuery
+	}
+	return c.ResponseModes[0]
+}
+
+// An arrival is how a request came to us.
+type arrival struct {
+	pushed bool // by its client, authenticated (RFC 9126)
+	signed bool // as a request object (RFC 9101), or it is stored and was looked at when it came
+}
+
+// held is what the client holds itself to: its requests come the way it registered.
+func (how arrival) held(c *oauth.Client) error {
+	switch {
+	case !how.pushed && (c.RequirePAR || c.Profile == oauth.ProfileFAPI2):
+		return invalid("The requests of this client have to be pushed (RFC 9126).")
+	case !how.signed && c.RequireSignedRequest:
+		return invalid("The requests of this client have to be signed request objects (RFC 9101).")
+	}
+	return nil
+}
+
+// unpack reads the request object, if there is one: its parameters are then all
+// there are (RFC 9101 §6.3). Until it is verified, it names nobody to be answered.
+func (h *Handler) unpack(ctx context.Context, values url.Values, client *oauth.Client) (url.Values, bool, error) {
+	object := values.Get("request")
+	if object == "" {
+		return values, false, nil
+	}
+	if values.Has("request_uri") {
+		return nil, false, invalid("The parameters request and request_uri exclude each other (RFC 9101 section 5).")
+	}
+	inside, err := h.Objects.Read(ctx, client, object, known())
+	return inside, true, err
+}
+
+// validate reads the parameters of a request that was opened. Its errors may be sent
+// back through ar.
 //
 // The order is RFC 6749's and fosite's; what is stored was validated when it
 // came and is validated again, because the client may have changed since.
-func (h *Handler) validate(ctx context.Context, values url.Values, client framework.Client, ar *fosite.AuthorizeRequest, stored *oauth.StoredRequest, created time.Time) (*request, error) {
-	pushed := stored != nil && stored.Kind == kindPushed
+func (h *Handler) validate(ctx context.Context, req *request, how arrival) error {
+	client, values := req.client, req.values
+	if err := how.held(client.Client); err != nil {
+		return err
+	}
 	switch {
-	case client.Profile == oauth.ProfileFAPI2 && !pushed:
-		return nil, invalid("The requests of this client have to be pushed (RFC 9126).")
-	case values.Get("request") != "":
-		return nil, fosite.ErrRequestNotSupported
-	case values.Get("request_uri") != "":
-		return nil, fosite.ErrRequestURINotSupported
+	case values.Get("request_uri") != "": // one that is none of ours: we follow no URL
+		return fosite.ErrRequestURINotSupported
 	case values.Get("registration") != "":
-		return nil, fosite.ErrRegistrationNotSupported
+		return fosite.ErrRegistrationNotSupported
+	case values.Get("redirect_uri") == "" && client.Profile == oauth.ProfileFAPI2: // FAPI 2.0 §5.3.2.2
+		return invalid("The parameter redirect_uri is missing.")
+	case values.Get("response_mode") == "" && string(req.ar.ResponseMode) != oauth.ModeQuery:
+		return fosite.ErrUnsupportedResponseMode.WithHint("The default response_mode, query, is not registered.")
 	}
 	if values.Get("response_type") == "" {
-		return nil, invalid("The parameter response_type is missing.")
+		return invalid("The parameter response_type is missing.")
 	}
 	if !client.MayUse(oauth.GrantCode) {
-		return nil, fosite.ErrUnauthorizedClient.WithHint("The client was not admitted with this grant type.")
+		return fosite.ErrUnauthorizedClient.WithHint("The client was not admitted with this grant type.")
 	}
 	if _, err := oauth.ParseScope(values.Get("scope")); err != nil {
-		return nil, fosite.ErrInvalidScope.WithHint("The scope parameter is malformed.")
+		return fosite.ErrInvalidScope.WithHint("The scope parameter is malformed.")
 	}
 	if err := h.framework(ctx, values, client); err != nil {
-		return nil, err
+		return err
 	}
-	req := &request{client: client, values: values, ar: ar, stored: stored, sent: values.Get("redirect_uri"), created: created}
-	ar.ResponseTypes = fosite.Arguments{"code"}
+	req.ar.ResponseTypes = fosite.Arguments{"code"}
 	var err error
 	if req.asked, err = read(values, client.Client); err != nil {
-		return nil, err
+		return err
 	}
 	if req.scope, err = h.scopes(values, client.Client); err != nil {
-		return nil, err
+		return err
 	}
+	if req.details, err = h.Details.Parse(values.Get("authorization_details"), client.Client); err != nil {
+		return err
+	}
+	if req.resource, err = h.targets(values["resource"], req.scope, req.details.Resources()); err != nil {
+		return err
+	}
+	req.single(h.Catalogue)
 	req.wanted = req.subjects
 	if hint := values.Get("id_token_hint"); hint != "" {
-		subject, err := h.Issuer.ReadHint(hint, client.ID)
-		if err != nil || req.subjects != nil && !slices.Contains(req.subjects, subject) {
-			return nil, invalid("The id_token_hint is not an ID token of this client.")
+		meant, err := h.Issuer.ReadHint(hint, client.ID)
+		if err != nil || req.subjects != nil && !slices.Contains(req.subjects, meant.Subject) {
+			return invalid("The id_token_hint is not an ID token of this client.")
 		}
-		req.wanted = []string{subject}
+		req.wanted = []string{meant.Subject}
 	}
-	req.need = need(req.asked, client.Client, req.scope, h.Catalogue, h.Floor, created, h.Clock.Now())
+	req.need = need(req.asked, client.Client, req.scope, h.Catalogue, h.Floor, req.created, h.Clock.Now())
 	asker := client.Asker(client.Redirect)
 	req.need.Asker = &asker
-	if stored != nil {
-		req.need.Txn = transaction(stored.Handle)
+	if req.stored != nil {
+		req.need.Txn = transaction(req.stored.Handle)
 	}
-	return req, nil
+	req.raise(h.Catalogue, h.Clock.Now())
+	return nil
 }
 
 // framework has fosite look at the request: one made up of nothing but these
@@ -171,6 +232,30 @@ func (h *Handler) scopes(values url.Values, client *oauth.Client) ([]string, err
 	return scope, nil
 }
 
+// targets are whom access tokens will be for: those asked for (RFC 8707 §2), each
+// of whom some scope or detail is for, or all that scopes and details are for.
+func (h *Handler) targets(asked, scope, detailed []string) ([]string, error) {
+	all := h.Catalogue.Audience(h.Issuer.Name, scope)
+	for _, resource := range detailed {
+		if !slices.Contains(all, resource) {
+			all = append(all, resource)
+		}
+	}
+	if len(asked) == 0 {
+		return all, nil
+	}
+	var targets []string
+	for _, resource := range asked {
+		switch {
+		case !slices.Contains(all, resource):
+			return nil, respond.InvalidTarget()
+		case !slices.Contains(targets, resource):
+			targets = append(targets, resource)
+		}
+	}
+	return targets, nil
+}
+
 // grant is what the login would give.
 func (h *Handler) grant(req *request, login identity.Login, now time.Time) oauth.Grant {
 	sure := login.Assurance(req.need, now)
@@ -180,11 +265,13 @@ func (h *Handler) grant(req *request, login identity.Login, now time.Time) oauth
 		ends = login.Ends
 	}
 	return oauth.Grant{
-		ID: identity.NewID(), ClientID: req.client.ID, Citizen: login.Citizen, Login: login.ID,
-		Scope: req.scope, Resource: h.Catalogue.Audience(h.Issuer.Name, req.scope),
+		ID: identity.NewID(), ClientID: req.client.ID, Citizen: login.Citizen, Login: login.ID, Session: login.Session,
+		Scope: req.scope, Resource: req.resource,
 		RedirectURI: req.sent, Nonce: req.nonce,
 		ACR: acr(sure.Level, req.essential), AMR: sure.AMR, AuthTime: sure.At,
-		Offline: offline, Opaque: h.Catalogue.Form(req.scope) == catalogue.Opaque,
+		// What was agreed to once must not go on for minutes after it was revoked.
+		Offline: offline, Opaque: h.Catalogue.Form(req.scope) == catalogue.Opaque || !req.details.IsZero(),
+		Details: req.details.JSON(), Claims: req.claims,
 		Created: now, Expires: ends,
 	}
 }

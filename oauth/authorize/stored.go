@@ -48,17 +48,18 @@ func expired() error { return &fault{oauth.FaultExpired, http.StatusBadRequest, 
 
 // keep stores a request, for this browser or, with a nil mark, for the first one
 // that brings the handle.
-func (h *Handler) keep(ctx context.Context, req *request, browser []byte, life time.Duration) error {
+//
+// once is what its arrival used up; the same statement records it.
+func (h *Handler) keep(ctx context.Context, req *request, kind string, browser []byte, life time.Duration, once ...oauth.Once) error {
 	handle := h.Handles.New(issue.Request)
 	stored := oauth.StoredRequest{
-		Handle: handle.Hash(), Kind: kindAuthorize, ClientID: req.client.ID, Params: req.values.Encode(),
+		Handle: handle.Hash(), Kind: kind, ClientID: req.client.ID, Params: req.values.Encode(),
 		Browser: browser, Created: req.created, Expires: h.Clock.Now().Add(life),
 	}
-	if req.stored != nil {
-		stored.Kind = req.stored.Kind
-	}
-	err := h.Store.StoreRequest(ctx, stored)
+	err := h.Store.StoreRequest(ctx, stored, once...)
 	switch {
+	case errors.Is(err, identity.ErrReplayed):
+		return err
 	case errors.Is(err, identity.ErrConflict): // strangers have filled the store
 		return fosite.ErrTemporarilyUnavailable.WithWrap(err)
 	case err != nil:
@@ -97,29 +98,43 @@ func (h *Handler) load(r *http.Request) (*request, *fosite.AuthorizeRequest, err
 	if err != nil {
 		return nil, nil, fosite.ErrServerError.WithWrap(err)
 	}
-	client, ar, err := h.open(ctx, values)
+	c, err := h.asker(ctx, stored.ClientID)
 	if err != nil {
 		return nil, nil, err
 	}
-	req, err := h.validate(ctx, values, client, ar, &stored, stored.Created)
+	req, err := open(values, c, stored.Created)
 	if err != nil {
-		return nil, ar, err
+		return nil, nil, err
 	}
-	req.handle = handle
-	return req, ar, nil
+	req.stored, req.handle = &stored, handle
+	if err := h.validate(ctx, req, arrival{pushed: stored.Kind == kindPushed, signed: true}); err != nil {
+		return nil, req.ar, err
+	}
+	return req, req.ar, nil
 }
 
-// claim binds a request that no browser has had yet to this one. The old handle
-// is gone with it: of two browsers that bring it, one goes on.
-func (h *Handler) claim(w http.ResponseWriter, r *http.Request, req *request) error {
-	err := h.Store.DropRequest(r.Context(), req.stored.Handle)
+// hold gives the request to this browser, which will be away for a while: it is
+// stored, or what was stored without a browser is claimed. The handle stays the same,
+// so the citizen may open the link again; of two browsers that bring it, one goes on
+// (SECURITY CO3).
+func (h *Handler) hold(w http.ResponseWriter, r *http.Request, req *request) error {
 	switch {
-	case errors.Is(err, identity.ErrSpent):
+	case req.claimed():
+		return nil
+	case req.stored == nil:
+		return h.keep(r.Context(), req, kindAuthorize, mark(w, r), requestLife)
+	}
+	browser, now := mark(w, r), h.Clock.Now()
+	ends := now.Add(requestLife)
+	err := h.Store.ClaimRequest(r.Context(), req.stored.Handle, req.client.ID, browser, ends, now)
+	switch {
+	case errors.Is(err, identity.ErrSpent), errors.Is(err, identity.ErrNotFound):
 		return expired()
 	case err != nil:
 		return fosite.ErrServerError.WithWrap(err)
 	}
-	return h.keep(r.Context(), req, mark(w, r), requestLife)
+	req.stored.Browser, req.stored.Expires = browser, ends
+	return nil
 }
 
 // drop ends a stored request that is answered with an error. It would expire by

@@ -2,8 +2,10 @@ package introspect
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"ecardid/oauth/form"
 	"ecardid/oauth/framework"
 	"ecardid/oauth/issue"
+	"ecardid/oauth/rar"
 	"ecardid/oauth/respond"
 )
 
@@ -30,7 +33,9 @@ type Handler struct {
 	Issuer    *issue.Issuer
 	Handles   issue.Handles
 	Catalogue *catalogue.Catalogue
+	Details   rar.Types
 	Respond   respond.Writer
+	Replay    oauth.Replay
 	Clock     clock.Clock
 }
 
@@ -49,6 +54,8 @@ type Answer struct {
 	AuthTime     jose.NumericDate `json:"auth_time,omitzero"` // RFC 9470 §6.2
 	ACR          string           `json:"acr,omitempty"`
 	AMR          []string         `json:"amr,omitempty"`
+	Details      json.RawMessage  `json:"authorization_details,omitempty"` // RFC 9396 §9.2
+	Act          json.RawMessage  `json:"act,omitempty"`                   // RFC 8693 §4.1
 	Confirmation *oauth.Binding   `json:"cnf,omitempty"`
 }
 
@@ -62,54 +69,80 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Respond.Method(w, http.MethodPost)
 		return
 	}
-	answer, err := h.answer(w, r)
+	values, err := form.Post(w, r, known())
+	if err != nil {
+		h.Respond.ClientError(w, r, err)
+		return
+	}
+	ctx, ledger := oauth.WithLedger(r.Context())
+	asker, answer, err := h.answer(ctx, r, values)
+	// What no read took along is used up before anything is said.
+	if spent := clientauth.Settle(ctx, h.Replay, ledger, values, h.Clock.Now()); spent != nil {
+		err = spent
+	}
 	if err == nil {
-		err = respond.JSON(w, http.StatusOK, answer)
+		err = h.write(ctx, w, r, asker, answer)
 	}
 	if err != nil {
 		h.Respond.ClientError(w, r, err)
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (Answer, error) {
-	values, err := form.Post(w, r, known())
-	if err != nil {
-		return Answer{}, err
+// write answers in the form the resource server asked for. One that has registered
+// to have its answers encrypted gets no other.
+func (h *Handler) write(ctx context.Context, w http.ResponseWriter, r *http.Request, asker *oauth.Client, answer Answer) error {
+	if asker.IntrospectionEncryptedAlg == "" && !wantsJWT(r.Header) {
+		return respond.JSON(w, http.StatusOK, answer)
 	}
-	ctx := r.Context()
+	token, err := h.Issuer.Introspection(ctx, asker, answer, h.Clock.Now())
+	if err != nil {
+		return fosite.ErrServerError.WithWrap(err)
+	}
+	respond.JWT(w, mediaJWT, token)
+	return nil
+}
+
+func (h *Handler) answer(ctx context.Context, r *http.Request, values url.Values) (*oauth.Client, Answer, error) {
 	authenticated, err := h.Provider.AuthenticateClient(ctx, r, values)
 	if err != nil {
-		return Answer{}, err
+		return nil, Answer{}, err
 	}
 	asker, ok := authenticated.(framework.Client)
 	if !ok || asker.Public() {
-		return Answer{}, fosite.ErrInvalidClient.WithHint("Introspection is for clients with credentials.")
+		return nil, Answer{}, fosite.ErrInvalidClient.WithHint("Introspection is for clients with credentials.")
 	}
 	token := values.Get("token")
 	switch {
 	case token == "":
-		return Answer{}, fosite.ErrInvalidRequest.WithHint("The parameter token is missing.")
+		return nil, Answer{}, fosite.ErrInvalidRequest.WithHint("The parameter token is missing.")
 	case len(asker.Resources) == 0:
-		return Answer{}, nil
+		return asker.Client, Answer{}, nil
 	}
 	found, err := h.find(ctx, token, h.Clock.Now())
 	switch {
 	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded), errors.Is(err, issue.ErrToken):
-		return Answer{}, nil
+		return asker.Client, Answer{}, nil
+	case errors.Is(err, identity.ErrReplayed):
+		return nil, Answer{}, clientauth.Replayed(err, values)
 	case err != nil:
-		return Answer{}, fosite.ErrServerError.WithWrap(err)
+		return nil, Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
-	return h.part(found, asker.Resources), nil
+	part, err := h.part(found, asker.Resources)
+	if err != nil {
+		return nil, Answer{}, fosite.ErrServerError.WithWrap(err)
+	}
+	return asker.Client, part, nil
 }
 
-// find reads either form of an access token that is alive.
+// find reads either form of an access token that is alive. The one read takes along
+// what the request's ledger holds.
 func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer, error) {
 	if !issue.IsJWT(token) {
 		hash, ok := h.Handles.Hash(issue.Access, token)
 		if !ok {
 			return Answer{}, identity.ErrNotFound
 		}
-		info, err := h.Tokens.Token(ctx, hash, now)
+		info, err := h.Tokens.Token(ctx, hash, now, oauth.LedgerOf(ctx).Take()...)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -136,7 +169,7 @@ func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer
 			return Answer{}, identity.ErrNotFound // suspended since, and let in again
 		}
 	} else {
-		if g, err = h.Tokens.LiveGrant(ctx, claims.Grant, now); err != nil {
+		if g, err = h.Tokens.LiveGrant(ctx, claims.Grant, now, oauth.LedgerOf(ctx).Take()...); err != nil {
 			return Answer{}, err
 		}
 		if g.ClientID != claims.ClientID {
@@ -146,16 +179,15 @@ func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer
 	a := h.of(client, g, strings.Fields(claims.Scope), claims.Audience.Values())
 	a.Subject = claims.Subject
 	a.Expires, a.IssuedAt, a.ID = claims.Expires, claims.IssuedAt, claims.ID
-	if claims.Confirmation != nil {
-		a.bind(*claims.Confirmation)
-	}
+	a.Details, a.Act = claims.Details, claims.Act // as narrowed for this token
+	a.bind(claims.Bound())
 	return a, nil
 }
 
 func (h *Handler) of(client *oauth.Client, g oauth.Grant, scope, audience []string) Answer {
 	a := Answer{
 		Active: true, ClientID: client.ID, TokenType: "Bearer", Issuer: h.Issuer.Name,
-		Scope: strings.Join(client.Within(scope), " "), Audience: jose.To(audience...),
+		Scope: strings.Join(client.Within(scope), " "), Audience: jose.To(audience...), Details: g.Details, Act: g.Act,
 	}
 	if !g.ID.IsZero() {
 		a.Subject = h.Issuer.Subjects.Subject(client, g.Citizen)
@@ -175,15 +207,19 @@ func (a *Answer) bind(b oauth.Binding) {
 }
 
 // part cuts the answer down to what is meant for one of resources, or to nothing.
-func (h *Handler) part(a Answer, resources []string) Answer {
+func (h *Handler) part(a Answer, resources []string) (Answer, error) {
 	audience := slices.DeleteFunc(a.Audience.Values(), func(aud string) bool {
 		// A resource none of whose scopes is left is no audience any more.
 		return !slices.Contains(resources, aud) || len(h.Catalogue.For(strings.Fields(a.Scope), []string{aud})) == 0
 	})
 	scope := h.Catalogue.For(strings.Fields(a.Scope), audience)
 	if len(scope) == 0 {
-		return Answer{}
+		return Answer{}, nil
+	}
+	var err error
+	if a.Details, err = h.Details.For(a.Details, audience); err != nil {
+		return Answer{}, err
 	}
 	a.Audience, a.Scope = jose.To(audience...), strings.Join(scope, " ")
-	return a
+	return a, nil
 }

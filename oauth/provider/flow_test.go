@@ -115,7 +115,7 @@ func TestWholeFlow(t *testing.T) {
 	if id["sub"] != at["sub"] || id["sub"] == h.citizens[0].String() {
 		t.Error("sub differs or is our own id")
 	}
-	golden(t, "id_token", id, "sub", "at_hash")
+	golden(t, "id_token", id, "sub", "at_hash", "sid")
 	golden(t, "access_token", at, "sub", "jti", "gid")
 
 	w = h.userinfo(access)

@@ -26,6 +26,7 @@ import (
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
 	"ecardid/oauth/keyring"
+	"ecardid/oauth/logout"
 	"ecardid/oauth/provider"
 	"ecardid/oauth/registry"
 	"ecardid/storage"
@@ -220,6 +221,18 @@ func (l *logins) Raise(w http.ResponseWriter, r *http.Request, need identity.Nee
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
+// End ends the browser's login as authn would.
+func (l *logins) End(w http.ResponseWriter, r *http.Request) error {
+	login, err := l.Current(r)
+	if err != nil {
+		return nil
+	}
+	http.SetCookie(w, &http.Cookie{Name: loginCookie, MaxAge: -1})
+	return l.store.EndLogin(r.Context(), login.Citizen, login.ID, audit.Event{
+		Kind: audit.LoginEnded, At: l.clock.Now(), Actor: audit.ByCitizen, Citizen: login.Citizen, Login: login.ID,
+	})
+}
+
 func (l *logins) last(t *testing.T) raised {
 	t.Helper()
 	if len(l.raised) == 0 {
@@ -234,7 +247,15 @@ type pages struct {
 	consent *oauth.ConsentView
 	fault   *oauth.ErrorView
 	form    *oauth.FormPostView
+	confirm *logout.ConfirmView
+	done    *logout.DoneView
 }
+
+func (p *pages) LogoutConfirm(_ http.ResponseWriter, _ *http.Request, v logout.ConfirmView) {
+	p.confirm = &v
+}
+
+func (p *pages) LoggedOut(_ http.ResponseWriter, _ *http.Request, v logout.DoneView) { p.done = &v }
 
 func (p *pages) Consent(w http.ResponseWriter, _ *http.Request, v oauth.ConsentView) {
 	p.mu.Lock()
@@ -270,7 +291,7 @@ func (b *browser) do(r *http.Request) *httptest.ResponseRecorder {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	w := httptest.NewRecorder()
-	b.h.pages.consent, b.h.pages.fault, b.h.pages.form = nil, nil, nil
+	b.h.pages.consent, b.h.pages.fault, b.h.pages.form, b.h.pages.confirm, b.h.pages.done = nil, nil, nil, nil, nil
 	b.h.mux.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
 		b.cookies[c.Name] = c.Value

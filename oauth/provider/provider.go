@@ -2,6 +2,7 @@ package provider
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,14 +18,23 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
+	"ecardid/internal/outbound"
 	"ecardid/oauth"
 	"ecardid/oauth/authorize"
 	"ecardid/oauth/catalogue"
 	"ecardid/oauth/clientauth"
+	"ecardid/oauth/clientkeys"
 	"ecardid/oauth/discovery"
+	"ecardid/oauth/dpop"
+	"ecardid/oauth/encrypt"
 	"ecardid/oauth/framework"
 	"ecardid/oauth/introspect"
 	"ecardid/oauth/issue"
+	"ecardid/oauth/jar"
+	"ecardid/oauth/logout"
+	"ecardid/oauth/mtls"
+	"ecardid/oauth/rar"
+	"ecardid/oauth/register"
 	"ecardid/oauth/respond"
 	"ecardid/oauth/revoke"
 	"ecardid/oauth/token"
@@ -35,6 +45,19 @@ import (
 type Keys interface {
 	Signer(alg jose.Alg) (jose.Key, error)
 	Ring() *jose.Ring
+	Renew(ctx context.Context) error
+}
+
+// A Registry finds clients, and reads them anew when one was registered.
+type Registry interface {
+	framework.Registry
+	Reload(ctx context.Context) error
+}
+
+// Pages is everything a person sees of the protocol.
+type Pages interface {
+	oauth.Pages
+	logout.Pages
 }
 
 // Config is what a provider is made of. Everything is required but what says
@@ -43,8 +66,8 @@ type Config struct {
 	Issuer    string // an origin, without a slash at its end
 	Store     oauth.Store
 	Logins    oauth.Logins
-	Pages     oauth.Pages
-	Registry  framework.Registry
+	Pages     Pages
+	Registry  Registry
 	Keys      Keys
 	Algs      []jose.Alg // that Keys signs with, for the metadata
 	Catalogue *catalogue.Catalogue
@@ -53,6 +76,14 @@ type Config struct {
 	Handles       oauth.Keyed    // tags of codes, tokens and handles
 	Forms         oauth.Keyed    // tokens in our own forms
 	Subjects      oauth.Subjects // who citizens are to relying parties
+
+	MTLS     mtls.Config      // zero: no client CA, no proxy, no listener of its own
+	Outbound *outbound.Client // nil: nothing is fetched and nobody called
+
+	// OpenRegistration lets everybody register clients. It is for a test profile.
+	OpenRegistration bool
+	// DeviceGrant admits clients with the device grant (RFC 8628).
+	DeviceGrant bool
 
 	Floor    identity.Level             // of every login; zero: basic
 	Lives    Lives                      // zero: the defaults
@@ -114,11 +145,29 @@ type Route struct {
 	// design; the consent page does not.
 	Page      bool
 	CrossSite bool
+	Takes     string // the content type of its bodies; empty: a form
 	Handler   http.Handler
 }
 
 // A Provider is the protocol, ready to be mounted.
-type Provider struct{ routes []Route }
+type Provider struct {
+	routes  []Route
+	logout  *logout.Handler
+	postman *logout.Postman
+}
+
+// Leave is where a browser goes whose session has ended elsewhere in the house; empty
+// when it need not go anywhere.
+func (p *Provider) Leave(ctx context.Context, session identity.ID) (string, error) {
+	return p.logout.Leave(ctx, session)
+}
+
+// Run tells relying parties of ended sessions until ctx ends.
+func (p *Provider) Run(ctx context.Context) {
+	if p.postman.Sender != nil {
+		p.postman.Run(ctx)
+	}
+}
 
 // Routes lists every URL.
 func (p *Provider) Routes() []Route { return slices.Clone(p.routes) }
@@ -136,57 +185,89 @@ func New(c Config) (*Provider, error) {
 		c.Source = peer
 	}
 	writer := respond.Writer{Issuer: c.Issuer, Log: c.Log}
-	modes := respond.Modes{Writer: writer, Pages: c.Pages}
+	modes := respond.Modes{Writer: writer, Pages: c.Pages, Signer: c.Keys, Clock: c.Clock}
 	handles := issue.Handles{Keys: c.Handles, Rand: c.Random}
-	issuer := &issue.Issuer{Name: c.Issuer, Keys: c.Keys, Subjects: c.Subjects}
+	keys := &clientkeys.Source{Clock: c.Clock, Log: c.Log}
+	if c.Outbound != nil {
+		keys.Fetch = c.Outbound
+	}
+	issuer := &issue.Issuer{Name: c.Issuer, Keys: c.Keys, Subjects: c.Subjects, Encrypter: encrypt.Encrypter{Documents: keys}}
+	proofs := &dpop.Verifier{
+		Issuer: c.Issuer, Alias: c.MTLS.Base, Nonces: dpop.Nonces{Keys: c.Handles}, Replay: c.Store, Clock: c.Clock,
+	}
 	clients := &clientauth.Authenticator{
 		Issuer: c.Issuer, Registry: c.Registry, Secrets: c.ClientSecrets, Replay: c.Store, Journal: c.Store,
 		Throttle: c.Throttle, Source: c.Source, Clock: c.Clock, Log: c.Log,
+		Keys: keys, DPoP: proofs, MTLS: c.MTLS,
 	}
+	terms := token.Terms{Issuer: c.Issuer, Catalogue: c.Catalogue, Details: rar.Shipped()}
 	code := &token.Code{
-		Store: c.Store, Handles: handles, Catalogue: c.Catalogue, Issuer: c.Issuer, RefreshIdle: lives.RefreshIdle,
-		Clock: c.Clock, Log: c.Log,
+		Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Clock: c.Clock, Log: c.Log,
 	}
-	refresh := &token.Refresh{
-		Store: c.Store, Handles: handles, Catalogue: c.Catalogue, Issuer: c.Issuer, RefreshIdle: lives.RefreshIdle, Log: c.Log,
-	}
-	machine := &token.ClientCredentials{Catalogue: c.Catalogue, Issuer: c.Issuer}
+	refresh := &token.Refresh{Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Log: c.Log}
+	machine := &token.ClientCredentials{Terms: terms}
+	exchange := &token.Exchange{Terms: terms, Store: c.Store, Registry: c.Registry, Tokens: issuer, Handles: handles}
+	endpoint := &token.Endpoint{Issuer: issuer, Bindings: clients, People: c.Store, Clock: c.Clock}
 
 	f := framework.New(framework.Parts{
 		Registry: c.Registry, Authenticate: clients.Authenticate, Modes: modes,
 		Authorize: []fosite.AuthorizeEndpointHandler{code},
-		Token:     token.Handlers(issuer, c.Clock, code, refresh, machine),
+		Token:     endpoint.Handlers(code, refresh, machine, exchange),
 	})
 	front := &authorize.Handler{
 		Provider: f, Registry: c.Registry, Store: c.Store, Logins: c.Logins, Issuer: issuer, Handles: handles, Forms: c.Forms,
-		Catalogue: c.Catalogue, Modes: modes, Floor: c.Floor,
+		Catalogue: c.Catalogue, Details: terms.Details, Modes: modes, Floor: c.Floor,
+		Objects: &jar.Reader{Issuer: c.Issuer, Keys: keys, Clock: c.Clock}, Clients: clients, Nonces: proofs.Nonces,
 		Lives: authorize.Lives{Absolute: lives.RefreshAbsolute, Consent: lives.Consent}, Clock: c.Clock, Log: c.Log,
 	}
-	metadata, err := discovery.Static(discovery.Describe(
-		c.Issuer, c.Catalogue.Names(), c.Catalogue.Claims(c.Catalogue.Names()), c.Algs))
-	if err != nil {
-		return nil, fmt.Errorf("oauth provider: metadata: %w", err)
-	}
 	get, post, both := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}, []string{http.MethodGet, http.MethodPost}
-	return &Provider{[]Route{
+	bye := &logout.Handler{
+		Registry: c.Registry, Store: c.Store, Logins: c.Logins, Issuer: issuer, Forms: c.Forms, Pages: c.Pages, Modes: modes, Clock: c.Clock,
+	}
+	postman := &logout.Postman{Outbox: c.Store, Registry: c.Registry, Issuer: issuer, Clock: c.Clock, Log: c.Log}
+	if c.Outbound != nil {
+		postman.Sender = c.Outbound
+	}
+	registrar := c.registrar(writer, terms.Details.Names())
+	routes := []Route{
 		{Path: authorize.Path, Methods: both, Page: true, CrossSite: true, Handler: front},
+		{Path: authorize.PushPath, Methods: post, CrossSite: true, Handler: http.HandlerFunc(front.Push)},
 		{Path: authorize.ConsentPath, Methods: both, Page: true, Handler: http.HandlerFunc(front.Consent)},
-		{Path: "/token", Methods: post, CrossSite: true, Handler: &token.Handler{Provider: f, Respond: writer}},
-		{Path: "/userinfo", Methods: both, CrossSite: true, Handler: &userinfo.Handler{
+		{Path: logout.Path, Methods: both, Page: true, CrossSite: true, Handler: bye},
+		{Path: logout.ConfirmPath, Methods: both, Page: true, Handler: http.HandlerFunc(bye.Confirm)},
+		{Path: logout.DonePath, Methods: get, Page: true, Handler: http.HandlerFunc(bye.Done)},
+		{Path: token.Path, Methods: post, CrossSite: true, Handler: &token.Handler{
+			Provider: f, Replay: c.Store, Nonces: proofs.Nonces, Respond: writer, Clock: c.Clock,
+		}},
+		{Path: userinfo.Path, Methods: both, CrossSite: true, Handler: &userinfo.Handler{
 			Registry: c.Registry, Tokens: c.Store, Issuer: issuer, Handles: handles, Catalogue: c.Catalogue, Respond: writer, Clock: c.Clock,
+			Proofs: proofs, Certificates: c.MTLS.Sources, Replay: c.Store,
 		}},
 		{Path: "/introspect", Methods: post, CrossSite: true, Handler: &introspect.Handler{
 			Provider: f, Registry: c.Registry, Tokens: c.Store, Issuer: issuer, Handles: handles, Catalogue: c.Catalogue,
-			Respond: writer, Clock: c.Clock,
+			Details: terms.Details, Respond: writer, Replay: c.Store, Clock: c.Clock,
 		}},
 		{Path: "/revoke", Methods: post, CrossSite: true, Handler: &revoke.Handler{
 			Provider: f, Store: c.Store, Issuer: issuer, Handles: handles, Respond: writer, Clock: c.Clock,
 		}},
 		{Path: discovery.PathJWKS, Methods: get, CrossSite: true, Handler: discovery.KeySet(c.Keys, (*jose.Ring).Public)},
 		{Path: discovery.PathSM2JWKS, Methods: get, CrossSite: true, Handler: discovery.KeySet(c.Keys, (*jose.Ring).SM2Public)},
-		{Path: discovery.PathOpenID, Methods: get, CrossSite: true, Handler: metadata},
-		{Path: discovery.PathOAuth, Methods: get, CrossSite: true, Handler: metadata},
-	}}, nil
+		{Path: register.Path, Methods: post, CrossSite: true, Takes: "application/json", Handler: registrar},
+		{Path: register.ClientPath, Methods: []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete}, CrossSite: true,
+			Takes: "application/json", Handler: http.HandlerFunc(registrar.Manage)},
+	}
+	described := discovery.Describe(c.facts(routes, terms.Details.Names()))
+	if c.DeviceGrant && described.DeviceAuthorizationEndpoint == "" {
+		return nil, errors.New("oauth provider: the device grant is switched on, and nothing here serves it")
+	}
+	metadata, err := discovery.Static(described)
+	if err != nil {
+		return nil, fmt.Errorf("oauth provider: metadata: %w", err)
+	}
+	routes = append(routes,
+		Route{Path: discovery.PathOpenID, Methods: get, CrossSite: true, Handler: metadata},
+		Route{Path: discovery.PathOAuth, Methods: get, CrossSite: true, Handler: metadata})
+	return &Provider{logout: bye, postman: postman, routes: routes}, nil
 }
 
 // peer is who sent the request, when nobody is in between.

@@ -334,7 +334,7 @@ func TestRoundTrips(t *testing.T) {
 // is still refused, and one that was announced cannot be left out.
 func TestProfiles(t *testing.T) {
 	h := newHouse(t)
-	h.client(`{"client_id":"old","client_name":"Old","profile":"oidc","pkce_optional":true,"redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
+	h.client(`{"client_id":"old","client_name":"Old","profile":"oidc","id_token_signed_response_alg":"ES256","pkce_optional":true,"redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
 	key, err := jose.Generate(jose.ES256, "k1")
 	if err != nil {
 		t.Fatal(err)
@@ -346,7 +346,7 @@ func TestProfiles(t *testing.T) {
 	plain := func() string {
 		return b.code(ask("client_id", "old", "scope", "openid", "code_challenge", "-", "code_challenge_method", "-"))
 	}
-	h.client(`{"client_id":"oidc","client_name":"OIDC","profile":"oidc","redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
+	h.client(`{"client_id":"oidc","client_name":"OIDC","profile":"oidc","id_token_signed_response_alg":"ES256","redirect_uris":["` + callback + `"],"scope":"openid","first_party":true}`)
 	bare := ask("client_id", "oidc", "scope", "openid", "code_challenge", "-", "code_challenge_method", "-")
 	if got := answer(t, b.get("/authorize?"+bare.Encode())); got.Get("error") != "invalid_request" {
 		t.Errorf("profile oidc alone does without PKCE: %v", got)

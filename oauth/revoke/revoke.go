@@ -1,8 +1,10 @@
 package revoke
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/ory/fosite"
 
@@ -17,10 +19,16 @@ import (
 	"ecardid/oauth/respond"
 )
 
+// Store is what revoking needs from storage.
+type Store interface {
+	oauth.Revocations
+	oauth.Replay
+}
+
 // A Handler serves the endpoint.
 type Handler struct {
 	Provider *fosite.Fosite
-	Store    oauth.Revocations
+	Store    Store
 	Issuer   *issue.Issuer
 	Handles  issue.Handles
 	Respond  respond.Writer
@@ -37,7 +45,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Respond.Method(w, http.MethodPost)
 		return
 	}
-	if err := h.revoke(w, r); err != nil {
+	values, err := form.Post(w, r, known())
+	if err == nil {
+		ctx, ledger := oauth.WithLedger(r.Context())
+		// The assertion is used up first: one that comes a second time ends nothing.
+		client, refused := h.client(ctx, r, values)
+		if err = clientauth.Settle(ctx, h.Store, ledger, values, h.Clock.Now()); err == nil {
+			err = refused
+		}
+		if err == nil {
+			err = h.revoke(ctx, client, values.Get("token"))
+		}
+	}
+	if err != nil {
 		h.Respond.ClientError(w, r, err)
 		return
 	}
@@ -45,20 +65,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
-	values, err := form.Post(w, r, known())
+func (h *Handler) client(ctx context.Context, r *http.Request, values url.Values) (*oauth.Client, error) {
+	authenticated, err := h.Provider.AuthenticateClient(ctx, r, values)
 	if err != nil {
-		return err
-	}
-	authenticated, err := h.Provider.AuthenticateClient(r.Context(), r, values)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	client, ok := authenticated.(framework.Client)
 	if !ok {
-		return fosite.ErrServerError
+		return nil, fosite.ErrServerError
 	}
-	token, now := values.Get("token"), h.Clock.Now()
+	return client.Client, nil
+}
+
+func (h *Handler) revoke(ctx context.Context, client *oauth.Client, token string) error {
+	now := h.Clock.Now()
 	if token == "" {
 		return fosite.ErrInvalidRequest.WithHint("The parameter token is missing.")
 	}
@@ -73,13 +93,13 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 		case claims.Grant.IsZero():
 			return respond.UnsupportedTokenType()
 		}
-		return durable(h.Store.RevokeGrant(r.Context(), claims.Grant, client.ID, now, event))
+		return durable(h.Store.RevokeGrant(ctx, claims.Grant, client.ID, now, event))
 	}
 	if family := h.Handles.Family(token); family != nil {
-		return durable(h.Store.RevokeFamily(r.Context(), family, client.ID, now, event))
+		return durable(h.Store.RevokeFamily(ctx, family, client.ID, now, event))
 	}
 	if hash, ok := h.Handles.Hash(issue.Access, token); ok {
-		return durable(h.Store.RevokeToken(r.Context(), hash, client.ID, now, event))
+		return durable(h.Store.RevokeToken(ctx, hash, client.ID, now, event))
 	}
 	return nil
 }

@@ -7,17 +7,14 @@ import (
 	"github.com/ory/fosite"
 
 	"ecardid/oauth"
-	"ecardid/oauth/catalogue"
+	"ecardid/oauth/rar"
 )
 
 // ClientCredentials is the client credentials grant (RFC 6749 §4.4). Its tokens
-// are JWTs of five minutes, speak of no citizen, and cost no statement; the scopes
-// are those the catalogue marks for clients themselves, because what needs a
-// citizen's login cannot be had without one.
-type ClientCredentials struct {
-	Catalogue *catalogue.Catalogue
-	Issuer    string
-}
+// are JWTs of five minutes, speak of no citizen, and cost no statement but the one
+// that uses up an assertion or a proof; the scopes are those the catalogue marks for
+// clients themselves, because what needs a citizen's login cannot be had without one.
+type ClientCredentials struct{ Terms }
 
 var _ Grant = (*ClientCredentials)(nil)
 
@@ -43,5 +40,14 @@ func (m *ClientCredentials) Prove(_ context.Context, req Request) (Answer, error
 	if len(scope) == 0 {
 		return Answer{}, fosite.ErrInvalidScope.WithHint("There is no scope this client may have for itself.")
 	}
-	return Answer{Scope: scope, Audience: m.Catalogue.Audience(m.Issuer, scope)}, nil
+	n, err := m.narrowing(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	if n.asked != nil {
+		return Answer{}, rar.Invalid("Details are agreed to by a citizen, and there is none.")
+	}
+	answer := Answer{Grant: oauth.Grant{Resource: m.Catalogue.Audience(m.Issuer, scope)}}
+	err = n.of(&answer, scope, nil)
+	return answer, err
 }

@@ -16,7 +16,6 @@ import (
 	"ecardid/internal/clock"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
-	"ecardid/oauth/catalogue"
 	"ecardid/oauth/framework"
 	"ecardid/oauth/issue"
 )
@@ -31,10 +30,9 @@ type CodeStore interface {
 // OpenID Connect: it issues codes at the authorization endpoint and redeems them
 // at the token endpoint.
 type Code struct {
+	Terms
 	Store       CodeStore
 	Handles     issue.Handles
-	Catalogue   *catalogue.Catalogue
-	Issuer      string
 	RefreshIdle time.Duration
 	Clock       clock.Clock
 	Log         *slog.Logger
@@ -74,6 +72,10 @@ func (*Code) Type() string { return oauth.GrantCode }
 // statement that spends it: what does not fit is given nothing (SECURITY CO2), and a
 // verifier that does not fit, of the right client, ends the code (CO1).
 //
+// What is asked of the access token beside that, a resource or less of the details,
+// is compared with the grant afterwards. A client that asks for what it was not given
+// has used its code up.
+//
 // What was narrowed since the code was issued reaches it: scopes the client may not
 // have any more are cut off, and a redirect URI that is no longer registered buys
 // nothing.
@@ -96,13 +98,18 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 			challenge = noChallenge
 		}
 	}
-	without := c.Catalogue.Beyond(req.Client)
+	n, err := c.narrowing(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	lost := c.Catalogue.Beyond(req.Client)
 	access := c.Handles.New(issue.Access)
 	redemption := oauth.Redemption{
 		Code: hash, ClientID: req.Client.ID, RedirectURI: redirect, Challenge: challenge,
-		JKT: req.Binding.JKT, Binding: req.Binding, Now: req.Now,
+		JKT: req.Binding.JKT, Binding: family(req), Once: req.Ledger.Take(), Now: req.Now,
 		Access: oauth.NewAccess{
-			Token: access.Hash(), Without: without, Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding,
+			Token: access.Hash(), Without: slices.Concat(lost, n.beside()), Resource: n.targets,
+			Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding,
 		},
 	}
 	var refresh secret.Value
@@ -113,6 +120,8 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 	}
 	g, err := c.Store.Redeem(ctx, redemption)
 	switch {
+	case errors.Is(err, identity.ErrReplayed):
+		return Answer{}, err
 	case errors.Is(err, identity.ErrSpent):
 		replayed(ctx, c.Store, c.Log, req, "code")
 		return Answer{}, badCode(err)
@@ -121,22 +130,36 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 	case err != nil:
 		return Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
-	scope := left(c.Catalogue, g.Scope, without)
+	scope := without(c.Catalogue, g.Scope, lost)
 	if len(scope) == 0 {
 		return Answer{}, badCode(errors.New("nothing of its scope is left"))
 	}
-	answer := Answer{Grant: g, Scope: scope, Audience: g.Resource, Nonce: g.Nonce}
-	if len(scope) < len(g.Scope) {
-		answer.Audience = c.Catalogue.Audience(c.Issuer, scope)
+	answer := Answer{Grant: g, OpenID: slices.Contains(scope, oauth.ScopeOpenID), Nonce: g.Nonce}
+	if err := n.of(&answer, scope, g.Details); err != nil {
+		return Answer{}, err
 	}
 	if g.Opaque {
 		answer.Access = access
 	}
-	if len(c.Catalogue.Carried(scope)) > 0 {
+	carried, err := c.Details.Carried(g.Details, req.Client)
+	if err != nil {
+		return Answer{}, fosite.ErrServerError.WithWrap(err)
+	}
+	if len(c.Catalogue.Carried(scope)) > 0 && refreshable(g, carried) {
 		// Otherwise the stored hash is of a secret nobody was told.
 		answer.Refresh = refresh
 	}
 	return answer, nil
+}
+
+// family is what the refresh tokens of a grant are bound to: the key of a public
+// client, which has nothing else to show at a refresh (RFC 9449 §5, RFC 8705 §4). A
+// confidential client's are bound to the client, which may change its key.
+func family(req Request) oauth.Binding {
+	if !req.Client.Public() {
+		return oauth.Binding{}
+	}
+	return req.Binding
 }
 
 func badCode(cause error) error {
@@ -163,12 +186,6 @@ func PKCE(c *oauth.Client) bool {
 
 // noChallenge is no challenge anybody was given: S256 has 43 characters.
 const noChallenge = "none"
-
-// left drops the scopes in without, and those taken out of the catalogue since.
-func left(cat *catalogue.Catalogue, scope, without []string) []string {
-	gone := append(cat.Unknown(scope), without...)
-	return slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return slices.Contains(gone, s) })
-}
 
 // Challenge is S256 of a verifier (RFC 7636 §4.6), if it is one (§4.1).
 func Challenge(verifier string) (string, bool) {

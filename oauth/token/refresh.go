@@ -1,7 +1,9 @@
 package token
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -10,9 +12,7 @@ import (
 	"github.com/ory/fosite"
 
 	"ecardid/identity"
-	"ecardid/internal/secret"
 	"ecardid/oauth"
-	"ecardid/oauth/catalogue"
 	"ecardid/oauth/issue"
 )
 
@@ -28,10 +28,9 @@ type RefreshStore interface {
 // of its tokens ends the family (RFC 9700 §4.14.2). There is no grace for an answer
 // that was lost: the citizen signs in again (SECURITY TK1).
 type Refresh struct {
+	Terms
 	Store       RefreshStore
 	Handles     issue.Handles
-	Catalogue   *catalogue.Catalogue
-	Issuer      string
 	RefreshIdle time.Duration
 	Log         *slog.Logger
 }
@@ -55,52 +54,101 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	without := f.Catalogue.NotCarried(req.Client)
-	if more := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return !slices.Contains(without, s) }); len(more) > 0 {
+	behind := f.Catalogue.NotCarried(req.Client)
+	if more := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return !slices.Contains(behind, s) }); len(more) > 0 {
 		return Answer{}, beyond(more)
 	}
-	access := f.Handles.New(issue.Access)
+	n, err := f.narrowing(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	access, next := f.Handles.New(issue.Access), f.Handles.Next(token)
 	r := oauth.Refreshing{
 		Token: hash, Family: f.Handles.Family(token), ClientID: req.Client.ID, JKT: req.Binding.JKT,
-		RefreshIdle: req.Now.Add(f.RefreshIdle), Now: req.Now,
+		RefreshIdle: req.Now.Add(f.RefreshIdle), Once: req.Ledger.Take(), Now: req.Now,
 		Access: oauth.NewAccess{
-			Token: access.Hash(), Scope: scope, Without: without,
+			Token: access.Hash(), Scope: scope, Without: slices.Concat(behind, n.beside()), Resource: n.targets,
 			Expires: req.Now.Add(issue.AccessLife), Binding: req.Binding,
 		},
 	}
-	if scope != nil {
-		r.Access.Resource = f.Catalogue.Audience(f.Issuer, scope)
-	}
-	var next secret.Value
-	if rotates(req.Client, req.Binding) {
-		next = f.Handles.Next(token)
+	if rotates(req.Client, req.Binding) && n.plain() {
 		r.Next = next.Hash()
 	}
 	g, err := f.Store.Refresh(ctx, r)
-	switch {
-	case errors.Is(err, identity.ErrSpent):
-		replayed(ctx, f.Store, f.Log, req, "refresh token")
-		return Answer{}, badRefresh(err)
-	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
-		return Answer{}, badRefresh(err)
-	case errors.Is(err, identity.ErrScope):
-		return Answer{}, fosite.ErrInvalidScope.WithHint("More is asked than was granted.")
-	case err != nil:
-		return Answer{}, fosite.ErrServerError.WithWrap(err)
+	if err != nil {
+		return Answer{}, f.refused(ctx, req, err)
 	}
-	if scope == nil {
-		scope = g.Scope
+	answer, err := f.answer(g, req, n, scope)
+	if err != nil {
+		return Answer{}, err
 	}
-	if scope = left(f.Catalogue, scope, without); len(scope) == 0 {
-		return Answer{}, badRefresh(errors.New("nothing is left to refresh"))
+	if r.Next == nil && rotates(req.Client, g.Binding) {
+		// A second time, to rotate. The first was to find out whether what is asked can
+		// be had: who is refused keeps the token. Or there was a proof, and the token is
+		// bound to no key: any key proves as much as any other, and the token rotates
+		// as it does without. What the first time prepared goes to nobody.
+		access = f.Handles.New(issue.Access)
+		r.Next, r.Once, r.Access.Token = next.Hash(), nil, access.Hash()
+		if g, err = f.Store.Refresh(ctx, r); err != nil {
+			return Answer{}, f.refused(ctx, req, err)
+		}
 	}
-	answer := Answer{Grant: g, Scope: scope, Audience: f.Catalogue.Audience(f.Issuer, scope), Refresh: next}
+	if r.Next != nil {
+		answer.Refresh = next
+	}
 	if g.Opaque {
 		answer.Access = access
 	}
 	return answer, nil
 }
 
+// answer is what a refresh of g comes to.
+func (f *Refresh) answer(g oauth.Grant, req Request, n narrowing, scope []string) (Answer, error) {
+	if g.Binding.X5T != "" && g.Binding.X5T != req.Binding.X5T {
+		return Answer{}, badRefresh(errors.New("bound to another certificate"))
+	}
+	if scope == nil {
+		scope = g.Scope
+	}
+	if scope = without(f.Catalogue, scope, f.Catalogue.NotCarried(req.Client)); len(scope) == 0 {
+		return Answer{}, badRefresh(errors.New("nothing is left to refresh"))
+	}
+	details, err := f.Details.Carried(g.Details, req.Client)
+	if err != nil {
+		return Answer{}, fosite.ErrServerError.WithWrap(err)
+	}
+	if !refreshable(g, details) {
+		return Answer{}, badRefresh(errors.New("its details were good once"))
+	}
+	a := Answer{Grant: g, OpenID: slices.Contains(scope, oauth.ScopeOpenID)}
+	err = n.of(&a, scope, details)
+	return a, err
+}
+
+// refreshable reports whether a further access token of g can say what is carried
+// on: an opaque one shows the details of its grant, all of them.
+func refreshable(g oauth.Grant, carried json.RawMessage) bool {
+	return !g.Opaque || bytes.Equal(g.Details, carried)
+}
+
+func (f *Refresh) refused(ctx context.Context, req Request, err error) error {
+	switch {
+	case errors.Is(err, identity.ErrReplayed):
+		return err
+	case errors.Is(err, identity.ErrSpent):
+		replayed(ctx, f.Store, f.Log, req, "refresh token")
+		return badRefresh(err)
+	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
+		return badRefresh(err)
+	case errors.Is(err, identity.ErrScope):
+		return fosite.ErrInvalidScope.WithHint("More is asked than was granted.")
+	}
+	return fosite.ErrServerError.WithWrap(err)
+}
+
+// rotates reports whether a refresh token of the client, bound like this, is
+// replaced when it is used: where there is neither a credential nor a key to say
+// that the right one came.
 func rotates(c *oauth.Client, b oauth.Binding) bool { return c.Public() && b == (oauth.Binding{}) }
 
 func badRefresh(cause error) error {

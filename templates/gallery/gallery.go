@@ -114,6 +114,21 @@ func signIn() []Sample {
 				{Title: "领取养老金资格认证", Purpose: "办理本年度资格认证", Claims: []templates.Text{"认证结果"}, New: true},
 			},
 		}},
+		{"consent-payment", templates.Consent{
+			Step: known(), Account: "王*英（尾号 002X）",
+			Payments: []templates.Payment{
+				{Amount: "1,234.50", Payee: "示例省第一人民医院", Account: "6222-0201-0000-1234", Reference: "MZ-2026-11-0042"},
+				{Amount: "23.00", Payee: "A&B Pharmacy <Downtown>"},
+			},
+			Scopes: []templates.Scope{{Title: "使用医保支付", Purpose: "用您的医保账户支付费用"}},
+		}},
+		{"consent-claims", templates.Consent{
+			Step: step(), Account: "王*英（尾号 002X）",
+			Scopes: []templates.Scope{
+				{Title: "确认您的身份", Purpose: "向该应用证明是您本人在登录"},
+				{Title: "姓名", New: true}, {Title: "手机号码", New: true},
+			},
+		}},
 		{"form-post", templates.FormPost{Action: "https://pension.example.cn/callback", Fields: []templates.Field{{Name: "code", Value: "sample"}, {Name: "state", Value: "sample"}}}},
 		{"consent-open", templates.Consent{Step: step(), Scopes: []templates.Scope{{Title: "登录", Purpose: "识别您的账户"}}}},
 	}
@@ -209,6 +224,9 @@ func outcome() []Sample {
 		{"logout-confirm", templates.LogoutConfirm{Step: step()}},
 		{"signed-out", templates.SignedOut{}},
 		{"signed-out-return", templates.SignedOut{Client: "养老金服务大厅", ReturnURL: "https://pension.example.cn/bye"}},
+		{"signed-out-frames", templates.SignedOut{
+			Client: "养老金服务大厅", ReturnURL: "https://pension.example.cn/bye", Frames: []string{"https://pension.example.cn/front?iss=x&sid=y"},
+		}},
 		{"lost", templates.Lost{}},
 		{"privacy", templates.Privacy{}},
 	}

@@ -1,0 +1,162 @@
+package register
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"ecardid/audit"
+	"ecardid/identity"
+	"ecardid/internal/secret"
+	"ecardid/internal/strictjson"
+	"ecardid/oauth"
+	"ecardid/oauth/respond"
+)
+
+// Manage serves ClientPath.
+func (h *Handler) Manage(w http.ResponseWriter, r *http.Request) {
+	var act func(http.ResponseWriter, *http.Request, *oauth.Client, secret.Value) error
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		act = h.show
+	case http.MethodPut:
+		act = h.update
+	case http.MethodDelete:
+		act = h.withdraw
+	default:
+		h.Respond.Method(w, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete)
+		return
+	}
+	c, token, err := h.owner(r)
+	if err == nil {
+		err = act(w, r, c, token)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+	}
+}
+
+// owner is the client whose registration this is, if the token is its own. Whatever
+// is wrong, be it the token, the id, or that the client is no more, the answer is one
+// (RFC 7592 §2.1, SECURITY CA4).
+func (h *Handler) owner(r *http.Request) (*oauth.Client, secret.Value, error) {
+	now, source := h.Clock.Now(), h.Source(r)
+	if h.pace.spent(source, now) {
+		return nil, secret.Value{}, tooFast()
+	}
+	token, err := bearer(r)
+	if err != nil {
+		h.pace.take(source, now)
+		return nil, secret.Value{}, respond.InvalidToken(err)
+	}
+	c, err := h.Registry.Client(r.Context(), r.PathValue("id"))
+	if err != nil && !errors.Is(err, identity.ErrNotFound) {
+		return nil, secret.Value{}, fosite.ErrTemporarilyUnavailable.WithWrap(err)
+	}
+	hash := token.Hash()
+	kept := make([]byte, len(hash)) // of nobody: the same comparison for a client there is not
+	if err == nil && c.Dynamic && len(c.Registration) == len(hash) {
+		kept = c.Registration
+	}
+	if subtle.ConstantTimeCompare(hash, kept) != 1 {
+		h.pace.take(source, now)
+		return nil, secret.Value{}, respond.InvalidToken(identity.ErrNotFound)
+	}
+	return c, token, nil
+}
+
+// show is RFC 7592 §2.1. The secret is not in it: we do not have it.
+func (h *Handler) show(w http.ResponseWriter, _ *http.Request, c *oauth.Client, token secret.Value) error {
+	return h.answer(w, http.StatusOK, c, secret.Value{}, token)
+}
+
+// update is RFC 7592 §2.2: the new registration replaces the old one as a whole. What
+// was left out is gone, except what is the server's to say: the scope stays.
+func (h *Handler) update(w http.ResponseWriter, r *http.Request, before *oauth.Client, token secret.Value) error {
+	ctx, now := r.Context(), h.Clock.Now()
+	body, err := read(w, r)
+	if err != nil {
+		return err
+	}
+	if body, err = h.identify(body, before, now); err != nil {
+		return err
+	}
+	c, err := oauth.ValidateRegistration(body, oauth.Terms{Scope: before.Scopes(), Admission: *before})
+	if err != nil {
+		return refused(err)
+	}
+	c.Secrets, c.Epoch, c.Dynamic, c.Registration = slices.Clone(before.Secrets), before.Epoch, true, before.Registration
+	c.Created, c.Updated = before.Created, now
+	shown, err := h.ready(ctx, &c)
+	if err != nil {
+		return err
+	}
+	switch err := h.Store.UpdateClient(ctx, c, event(audit.ClientUpdated, c.ID, now)); {
+	case errors.Is(err, identity.ErrNotFound):
+		return respond.InvalidToken(err) // suspended or withdrawn in between
+	case err != nil:
+		return fosite.ErrServerError.WithWrap(fmt.Errorf("updating a client: %w", err))
+	}
+	h.reload(ctx)
+	return h.answer(w, http.StatusOK, &c, shown, token)
+}
+
+// identify checks what an update says about who sends it, and returns the rest of the
+// document: client_id is there and right, client_secret is right when it is there, and
+// what only the server says is not there at all (RFC 7592 §2.2).
+func (h *Handler) identify(body []byte, c *oauth.Client, now time.Time) ([]byte, error) {
+	members, err := strictjson.Limits{Bytes: maxBody, Depth: 32, Twins: strictjson.TwinsAnywhere}.Object(body)
+	if err != nil {
+		return nil, metadata("The registration is not one JSON object, or has a member twice.")
+	}
+	rest := make(map[string]json.RawMessage, len(members))
+	for _, m := range members {
+		rest[m.Name] = m.Value
+	}
+	for _, ours := range []string{"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"} {
+		if _, given := rest[ours]; given {
+			return nil, metadata(ours + " is for the server to say and not part of an update.")
+		}
+	}
+	id, _ := text(rest, "client_id")
+	if id != c.ID {
+		return nil, metadata("client_id is missing or not that of this registration.")
+	}
+	if given, ok := text(rest, "client_secret"); ok && !c.CheckSecret(h.Secrets, secret.Of(given), now) {
+		return nil, metadata("client_secret is not the one this client has.")
+	}
+	maps.DeleteFunc(rest, func(name string, _ json.RawMessage) bool { return name == "client_id" || name == "client_secret" })
+	return json.Marshal(rest)
+}
+
+// text is a member as a string: the empty one when it is something else.
+func text(members map[string]json.RawMessage, name string) (value string, given bool) {
+	raw, given := members[name]
+	if !given || json.Unmarshal(raw, &value) != nil {
+		return "", given
+	}
+	return value, true
+}
+
+// withdraw is RFC 7592 §2.3. Everything the client holds is dead when it returns.
+func (h *Handler) withdraw(w http.ResponseWriter, r *http.Request, c *oauth.Client, _ secret.Value) error {
+	ctx, now := r.Context(), h.Clock.Now()
+	switch err := h.Store.WithdrawClient(ctx, c.ID, now, event(audit.ClientWithdrawn, c.ID, now)); {
+	case errors.Is(err, identity.ErrNotFound):
+		return respond.InvalidToken(err)
+	case err != nil:
+		return fosite.ErrServerError.WithWrap(fmt.Errorf("withdrawing a client: %w", err))
+	}
+	h.reload(context.WithoutCancel(ctx))
+	respond.NoStore(w.Header())
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
