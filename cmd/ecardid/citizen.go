@@ -32,6 +32,8 @@ func citizenCommand(e *env) *cobra.Command {
 	imports := &cobra.Command{
 		Use: "import FILE.csv", Short: "Import citizens; all rows or none", Args: exactly("FILE.csv"),
 		Long: "Import citizens from a CSV with the columns name, id_number, phone and card_number in any order.\n" +
+			"A fifth column, claims, may hold a JSON object with further standard claims of OpenID Connect Core §5.1:\n" +
+			"email, email_verified, address, birthdate, given_name and so on; a relying party sees those its scopes name.\n" +
 			"One line is printed for each bad row, and then nothing is imported. With --codes each citizen gets\n" +
 			"an activation code, good for 21 days and once; the file is the only place they are written to.",
 		RunE: func(cmd *cobra.Command, args []string) error { return e.importCitizens(cmd.Context(), args[0], codes) },
@@ -237,7 +239,7 @@ func (e *env) storeCitizens(ctx context.Context, s *storage.Store, people []rost
 	citizens := make([]storage.NewCitizen, len(people))
 	codes := make([]roster.Code, len(people))
 	for i, p := range people {
-		citizens[i] = storage.NewCitizen{ID: identity.IDFrom(e.rand), Name: p.Name, IDNumber: p.ID, Phone: p.Phone, Card: p.Card}
+		citizens[i] = storage.NewCitizen{ID: identity.IDFrom(e.rand), Name: p.Name, IDNumber: p.ID, Phone: p.Phone, Card: p.Card, Claims: p.Claims}
 		if path == "" {
 			continue
 		}

@@ -8,8 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,8 +18,8 @@ import (
 	"ecardid/internal/jose"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
-	"ecardid/oauth/catalogue"
 	"ecardid/oauth/keyring"
+	"ecardid/oauth/rar"
 	"ecardid/storage"
 )
 
@@ -44,7 +42,7 @@ func clientCommand(e *env) *cobra.Command {
 				return err
 			}
 			return e.withStore(cmd.Context(), func(ctx context.Context, c *config.Config, s *storage.Store) error {
-				client, shown, err := e.applyClient(ctx, s, c.Made.Catalogue, doc, fresh)
+				client, shown, err := e.applyClient(ctx, s, offer(c), doc, fresh)
 				if err != nil {
 					return err
 				}
@@ -96,7 +94,16 @@ func clientCommand(e *env) *cobra.Command {
 		},
 	}
 	suspend.Flags().StringVar(&why, "reason", "", "why, for the audit trail")
-	return group("client", "Applications that citizens sign in to", apply, list, suspend)
+	return group("client", "Applications that citizens sign in to", apply, list, suspend, withdrawCommand(e), tokenCommand(e))
+}
+
+// offer is what clients may count on with this configuration; the server says the same
+// to those that register themselves.
+func offer(c *config.Config) oauth.Offer {
+	return oauth.Offer{
+		Scopes: c.Made.Catalogue, Algs: keyring.DefaultPolicy().Algs, Certificates: c.Certificates(), ClientCA: c.Made.ClientCAs != nil,
+		Device: c.DeviceGrant, Details: rar.Shipped().Names(),
+	}
 }
 
 func (e *env) readDocument(path string) ([]byte, error) {
@@ -120,13 +127,13 @@ func (e *env) readDocument(path string) ([]byte, error) {
 }
 
 // applyClient registers what doc says. It returns the secret if it made one.
-func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalogue.Catalogue, doc []byte, fresh bool) (oauth.Client, secret.Value, error) {
+func (e *env) applyClient(ctx context.Context, s *storage.Store, has oauth.Offer, doc []byte, fresh bool) (oauth.Client, secret.Value, error) {
 	c, err := oauth.ValidateClient(doc)
+	if err == nil {
+		err = has.Check(&c)
+	}
 	if err != nil {
 		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: %w", err)
-	}
-	if unknown := scopes.Unknown(strings.Fields(c.Scope)); len(unknown) > 0 {
-		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: scope names %s, which the catalogue does not have", strings.Join(unknown, ", "))
 	}
 	if err := e.signable(ctx, s, c); err != nil {
 		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: %w", err)
@@ -139,7 +146,7 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 		if before.ID != c.ID {
 			continue
 		}
-		c.Secrets = before.Secrets
+		c.Secrets, c.Dynamic, c.Registration = before.Secrets, before.Dynamic, before.Registration
 		if before.State == oauth.ClientSuspended && !saysState(doc) {
 			// Whoever was suspended stays so until somebody writes that they mean it.
 			c.State = before.State
@@ -147,7 +154,7 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 	}
 	var shown secret.Value
 	switch {
-	case c.TokenEndpointAuthMethod != oauth.AuthBasic && c.TokenEndpointAuthMethod != oauth.AuthPost:
+	case !c.HasSecret():
 		c.Secrets = nil
 	case fresh || len(c.Secrets) == 0:
 		k, err := clientSecrets(s.Keys())
@@ -160,7 +167,10 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 	}
 	ev := e.event(audit.ClientApplied, "")
 	ev.Client = c.ID
-	if err := s.ApplyClient(ctx, c, ev); err != nil {
+	switch err := s.ApplyClient(ctx, c, ev); {
+	case errors.Is(err, identity.ErrConflict):
+		return oauth.Client{}, secret.Value{}, errors.New("not registered: the application with that client_id was withdrawn, and no id is given twice")
+	case err != nil:
 		return oauth.Client{}, secret.Value{}, err
 	}
 	return c, shown, nil
@@ -171,10 +181,7 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, scopes *catalog
 // one before the server has made it waits for it here.
 func (e *env) signable(ctx context.Context, s *storage.Store, c oauth.Client) error {
 	ring := keyring.Keyring{Store: s, Policy: keyring.DefaultPolicy(), Clock: e.clock, Log: slog.New(slog.DiscardHandler)}
-	for _, alg := range []jose.Alg{jose.Alg(c.IDTokenSignedAlg), jose.Alg(c.AccessTokenSignedAlg)} {
-		if !slices.Contains(ring.Policy.Algs, alg) {
-			return fmt.Errorf("no key of ours signs %s", string(alg))
-		}
+	for _, alg := range c.SigningAlgs() {
 		if alg != jose.RS256 && alg != jose.PS256 {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ecardid/audit"
+	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/internal/clock"
 	"ecardid/internal/seal"
 	"ecardid/internal/secret"
@@ -43,6 +44,8 @@ func TestSecretsOfClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := &config.Config{Made: config.Made{Catalogue: scopes}}
+	has := offer(c)
 	hash, err := clientSecrets(s.Keys())
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +53,7 @@ func TestSecretsOfClients(t *testing.T) {
 	const plain = `{"client_id":"clinic","client_name":"c","redirect_uris":["https://clinic.example/cb"],"scope":"openid"`
 	apply := func(doc string, fresh bool) secret.Value {
 		t.Helper()
-		_, shown, err := e.applyClient(ctx, s, scopes, []byte(doc), fresh)
+		_, shown, err := e.applyClient(ctx, s, has, []byte(doc), fresh)
 		if err != nil {
 			t.Fatal(err)
 		}

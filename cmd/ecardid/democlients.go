@@ -12,6 +12,7 @@ import (
 
 	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/cmd/ecardid/internal/pension"
+	"ecardid/internal/jose"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
 	"ecardid/storage"
@@ -66,7 +67,7 @@ func madeUpClients(at addresses) []demoClient {
 			ID: "hospital-portal", Auth: oauth.AuthPost, GrantTypes: code, Profile: oauth.ProfileOIDC,
 			RedirectURIs: []string{office + "/hospital/callback"}, Scope: "openid profile phone insurance.read insurance.pay offline_access",
 			Name: "示例医院（演示）", Note: "plain OpenID Connect, client_secret_post; nobody answers at its address",
-			register: map[string]any{"client_name#en": "Example Hospital (DEMO)", "response_modes": []string{oauth.ModeQuery, oauth.ModeFormPost}},
+			register: map[string]any{"client_name#en": "Example Hospital (DEMO)", "id_token_signed_response_alg": string(jose.ES256)},
 		}, {
 			// localhost is another host than 127.0.0.1: the consent page has to say so.
 			ID: "corner-pharmacy", Auth: oauth.AuthBasic, GrantTypes: code, Profile: oauth.ProfileOAuth21,
@@ -117,7 +118,7 @@ func (e *env) ensureClients(ctx context.Context, s *storage.Store, c *config.Con
 		for _, r := range registered {
 			works = works || r.ID == one.ID && r.CheckSecret(hash, secretOf(known), e.clock.Now())
 		}
-		_, shown, err := e.applyClient(ctx, s, c.Made.Catalogue, doc, !works)
+		_, shown, err := e.applyClient(ctx, s, offer(c), doc, !works)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.ID, err)
 		}

@@ -75,7 +75,10 @@ func (e *env) serve(ctx context.Context) error {
 	if c.Liveness.Development {
 		log.Warn("liveness: a stand-in provider may answer; this is no production server")
 	}
-	h, err := e.furnish(ctx, c, s, log, c.Liveness.Development)
+	if c.TestProfile {
+		log.Warn("TEST PROFILE: for a conformance suite; nothing in here may be real", "open_registration", c.Registration.Open, "floor", c.Floor)
+	}
+	h, err := e.furnish(ctx, c, s, log, c.Liveness.Development || c.TestProfile)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
@@ -87,6 +90,14 @@ func (e *env) serve(ctx context.Context) error {
 	if t := c.TLSConfig(); t != nil {
 		public = tls.NewListener(public, t)
 	}
+	var mutual net.Listener
+	if t := c.MutualTLSConfig(); t != nil {
+		if mutual, err = net.Listen("tcp", c.MTLS.Listen); err != nil {
+			return fmt.Errorf("listening for client certificates: %w", err)
+		}
+		defer mutual.Close()
+		mutual = tls.NewListener(mutual, t)
+	}
 	var operations net.Listener
 	if c.Operations.Listen != "off" {
 		if operations, err = net.Listen("tcp", c.Operations.Listen); err != nil {
@@ -96,7 +107,9 @@ func (e *env) serve(ctx context.Context) error {
 	}
 	settle()
 	log.Info("serving", "issuer", c.Issuer, "address", public.Addr().String())
-	return e.keep(ctx, h, s, log, []listening{{public, h.public, writeTime}, {operations, h.operations, profileTime}})
+	return e.keep(ctx, h, s, log, []listening{
+		{public, h.public, writeTime}, {mutual, h.public, writeTime}, {operations, h.operations, profileTime},
+	})
 }
 
 // softLimit is what the collector works towards once the heap comes near it: a

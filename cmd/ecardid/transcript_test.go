@@ -21,17 +21,18 @@ func TestTranscript(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("ECARDID_CONFIG", filepath.Join(dir, "ecardid.yaml"))
 	for name, text := range map[string]string{
-		"ecardid.yaml":   "issuer: http://localhost:8080\ndatabase: sqlite:e.db\nkek: {file: kek}\n",
-		"broken.yaml":    "issuer: http://login.example\nkek: {file: nowhere}\nfloor: live\n",
-		"kek":            strings.Repeat("0123456789abcdef", 4),
-		"kek2":           strings.Repeat("fedcba9876543210", 4),
-		"good.csv":       "name,id_number,phone,card_number\n王秀英,11010519491231002X,13800001111,A12345678\n李建国,440199197506083335,13800002222,B12345678\n",
-		"bad.csv":        "card_number,name,id_number,phone\nA12345678,王秀英,11010519491231002X,13800001111\nA1,=cmd|' /C calc'!A0,110105194912310021,1\nA12345678,李建国,440199197506083335,13800001111\n",
-		"gbk.csv":        "name,id_number,phone,card_number\n\xcd\xf5,1,2,3\n",
-		"card.txt":       "A12345678\n",
-		"client.json":    `{"client_id":"clinic","client_name":"示例门诊","redirect_uris":["https://clinic.example/callback"],"grant_types":["authorization_code","refresh_token"],"scope":"openid profile insurance.read"}`,
-		"badclient.json": `{"client_name":"x","redirect_uris":["http://clinic.example/callback"]}`,
-		"badscope.json":  `{"client_name":"x","redirect_uris":["https://clinic.example/callback"],"scope":"openid everything"}`,
+		"ecardid.yaml":     "issuer: http://localhost:8080\ndatabase: sqlite:e.db\nkek: {file: kek}\n",
+		"broken.yaml":      "issuer: http://login.example\nkek: {file: nowhere}\nfloor: live\n",
+		"kek":              strings.Repeat("0123456789abcdef", 4),
+		"kek2":             strings.Repeat("fedcba9876543210", 4),
+		"good.csv":         "name,id_number,phone,card_number\n王秀英,11010519491231002X,13800001111,A12345678\n李建国,440199197506083335,13800002222,B12345678\n",
+		"bad.csv":          "card_number,name,id_number,phone\nA12345678,王秀英,11010519491231002X,13800001111\nA1,=cmd|' /C calc'!A0,110105194912310021,1\nA12345678,李建国,440199197506083335,13800001111\n",
+		"gbk.csv":          "name,id_number,phone,card_number\n\xcd\xf5,1,2,3\n",
+		"card.txt":         "A12345678\n",
+		"client.json":      `{"client_id":"clinic","client_name":"示例门诊","redirect_uris":["https://clinic.example/callback"],"grant_types":["authorization_code","refresh_token"],"scope":"openid profile insurance.read"}`,
+		"badclient.json":   `{"client_name":"x","redirect_uris":["http://clinic.example/callback"]}`,
+		"certificate.json": `{"client_name":"x","redirect_uris":["https://clinic.example/callback"],"tls_client_certificate_bound_access_tokens":true}`,
+		"badscope.json":    `{"client_name":"x","redirect_uris":["https://clinic.example/callback"],"scope":"openid everything"}`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -121,6 +122,7 @@ func anonymous(text, dir string) string {
 		{`\b[0-9a-f]{64}\b`, "<digest>"},
 		{`\b[0-9a-f]{16}\b`, "<key>"},
 		{`(client_secret"?: "?)[A-Za-z0-9_-]{43}`, "${1}<secret>"},
+		{`(initial_access_token"?: "?)[A-Za-z0-9_-]{43}`, "${1}<token>"},
 		{`(invitation for [a-z.]+: )[A-Za-z0-9_-]{27}`, "${1}<invitation>"},
 		{`internal id( +)[A-Za-z0-9_-]{22}`, "internal id$1<id>"},
 		{`"id": "[A-Za-z0-9_-]{22}"`, `"id": "<id>"`},

@@ -12,10 +12,12 @@ import (
 	"ecardid/authn/passkey"
 	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/internal/clock"
+	"ecardid/internal/outbound"
 	"ecardid/internal/seal"
 	"ecardid/internal/secret"
 	"ecardid/liveness"
 	"ecardid/oauth/keyring"
+	"ecardid/oauth/mtls"
 	"ecardid/server"
 	"ecardid/storage"
 	"ecardid/templates"
@@ -57,6 +59,8 @@ func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, l
 		KeyPolicy: keyring.DefaultPolicy(),
 		Passkeys:  passkey.Config{RPID: c.Passkeys.RPID, Origins: c.Passkeys.Origins},
 		Attest:    c.Made.Attest, KeyLevel: c.Made.KeyLevel, Proxies: c.Made.Proxies, LivenessCapture: captureOrigins(c),
+		MTLS: certificates(c), Outbound: outbound.New(outbound.Config{Allow: c.Outbound.Allow, Roots: c.Made.Roots, Clock: e.clock}),
+		OpenRegistration: c.Registration.Open, DeviceGrant: c.DeviceGrant,
 		Clock: e.clock, Rand: e.rand, Log: log, Metrics: metrics, Traces: traces,
 	}
 	srv, err := server.New(ctx, in)
@@ -68,9 +72,19 @@ func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, l
 		run: func(ctx context.Context) { srv.Run(ctx, storage.Changed) },
 		close: func(ctx context.Context) error {
 			engine.Close()
+			in.Outbound.Close()
 			return traces.Close(ctx)
 		},
 	}, nil
+}
+
+// certificates says whose word about clients' certificates is taken.
+func certificates(c *config.Config) mtls.Config {
+	m := mtls.Config{Roots: c.Made.ClientCAs, Base: c.MTLS.Base}
+	if c.MTLS.ProxyHeader != "" {
+		m.Sources = mtls.Sources{Proxies: c.Made.Proxies, Header: c.MTLS.ProxyHeader}
+	}
+	return m
 }
 
 // livenessEngine talks to the configured provider. The key behind references comes

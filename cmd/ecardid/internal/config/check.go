@@ -40,6 +40,11 @@ func (c *Config) check(need Need) []string {
 	c.checkKEK(&k, need)
 	host := c.checkIssuer(&k, need)
 	c.checkListeners(&k)
+	c.checkMTLS(&k)
+	c.checkOutbound(&k)
+	if c.Registration.Open && !c.TestProfile {
+		k.bad("registration.open", "lets everybody in: only together with test_profile: true, where nothing is real")
+	}
 	c.checkSettings(&k, host)
 	c.checkLiveness(&k, need)
 	return k.list
@@ -183,7 +188,7 @@ func (c *Config) checkListeners(k *checker) {
 	if c.TLS.Minimum != "1.3" && c.TLS.Minimum != "1.2" {
 		k.bad("tls.minimum", `"1.3" or "1.2", not %q`, c.TLS.Minimum)
 	}
-	if c.Operations.Listen == "off" {
+	if c.Operations.Listen == off {
 		return
 	}
 	if _, _, err := net.SplitHostPort(c.Operations.Listen); err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -33,6 +34,10 @@ type Config struct {
 	// X-Forwarded-For is believed. Requests from elsewhere are served as well; their
 	// headers are not.
 	BehindProxy []string `yaml:"behind_proxy"`
+	// MTLS is where clients show certificates (RFC 8705).
+	MTLS MTLS `yaml:"mtls"`
+	// Outbound: what we fetch from relying parties, and whom we tell of logouts.
+	Outbound Outbound `yaml:"outbound"`
 	// Operations is the listener of metrics and profiles. It is this machine's own.
 	Operations Operations `yaml:"operations"`
 
@@ -40,6 +45,12 @@ type Config struct {
 	Authority Authority `yaml:"authority"`
 	// Catalogue is a scope catalogue to use in place of the one inside the binary.
 	Catalogue string `yaml:"catalogue"`
+
+	// Registration of applications by themselves (RFC 7591).
+	Registration Registration `yaml:"registration"`
+	// DeviceGrant switches the device grant on (RFC 8628), for clients registered
+	// with it.
+	DeviceGrant bool `yaml:"device_grant"`
 
 	// Floor is the least assurance of any login: basic, mfa or bound.
 	Floor string `yaml:"floor"`
@@ -59,6 +70,10 @@ type Config struct {
 	// Log: how much is told. Personal data never is.
 	Log Log `yaml:"log"`
 
+	// TestProfile says that nothing real is in here: it is for a conformance suite,
+	// and lets settings be made that no service may have.
+	TestProfile bool `yaml:"test_profile"`
+
 	Made Made `yaml:"-"`
 }
 
@@ -68,6 +83,40 @@ type TLS struct {
 	Key         string `yaml:"key"`
 	// Minimum is 1.3, or 1.2 where a peer needs it: then four AEAD suites and no more.
 	Minimum string `yaml:"minimum"`
+}
+
+// MTLS names where clients' certificates come from: a listener of our own that asks
+// for them, or the proxies of behind_proxy.
+type MTLS struct {
+	// Listen is host:port of a listener that asks for certificates and serves what the
+	// public one does, or "off". It uses the certificate of tls.
+	Listen string `yaml:"listen"`
+	// Base is the origin at which that is reached: mtls_endpoint_aliases.
+	Base string `yaml:"base"`
+	// ClientCA is a file with the PEM certificates that issue those of
+	// tls_client_auth. Without it nobody is authenticated that way.
+	ClientCA string `yaml:"client_ca"`
+	// ProxyHeader is the header in which the proxies of behind_proxy hand the
+	// certificate on (RFC 9440, or PEM in percent signs). From anybody else it is
+	// ignored.
+	ProxyHeader string `yaml:"proxy_header"`
+}
+
+// Outbound is about the calls we make: keys and sectors of relying parties, logout.
+// They are https, to public addresses, short and few.
+type Outbound struct {
+	// Allow lists hosts (HOST or HOST:PORT) that may have addresses which are not
+	// public: relying parties of our own network.
+	Allow []string `yaml:"allow"`
+	// CA is a file with PEM certificates believed beside the system's.
+	CA string `yaml:"ca"`
+}
+
+// Registration at /register. It takes an initial access token of
+// `ecardid client token`.
+type Registration struct {
+	// Open lets everybody register without one. Only in a test profile.
+	Open bool `yaml:"open"`
 }
 
 // Operations is the second listener.
@@ -171,6 +220,8 @@ type Made struct {
 	DSN          string
 	KEK          *seal.KEK
 	Certificate  *tls.Certificate
+	ClientCAs    *x509.CertPool // of mtls.client_ca; nil: none
+	Roots        *x509.CertPool // the system's and outbound.ca; nil: the system's
 	Proxies      []netip.Prefix
 	Catalogue    *catalogue.Catalogue
 	Leaks        password.Leak
@@ -187,6 +238,7 @@ func Defaults() Config {
 	return Config{
 		Listen:     "127.0.0.1:8080",
 		TLS:        TLS{Minimum: "1.3"},
+		MTLS:       MTLS{Listen: off},
 		Operations: Operations{Listen: "127.0.0.1:9464"},
 		Authority:  Authority{Name: "电子社会保障卡", English: "Electronic Social Security Card", Helpline: "12333"},
 		Floor:      "mfa",
@@ -201,6 +253,9 @@ func Defaults() Config {
 		Log:       Log{Level: "info"},
 	}
 }
+
+// off is the address of a listener that is not wanted.
+const off = "off"
 
 const (
 	maxIdle    = time.Hour

@@ -93,7 +93,7 @@ func TestTheSampleShowsEveryKey(t *testing.T) {
 		}
 	}
 	// What has no default has an example, which names files that are not here.
-	text = regexp.MustCompile(`(?m)^ *(certificate|key|catalogue|leaked_passwords|otlp_endpoint|roots|revoked|apps|- package|digests):.*\n`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`(?m)^ *(certificate|key|base|client_ca|proxy_header|ca|catalogue|leaked_passwords|otlp_endpoint|roots|revoked|apps|- package|digests):.*\n`).ReplaceAllString(text, "")
 	full, err := Load(furnish(t, text), NeedServer)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +107,9 @@ func TestTheSampleShowsEveryKey(t *testing.T) {
 		v.Made, v.KEK, v.Liveness.Keys, v.Liveness.SigningKey = Made{}, Secret{}, "", Secret{}
 		if len(v.Liveness.Tolerated) == 0 {
 			v.Liveness.Tolerated = nil
+		}
+		if len(v.Outbound.Allow) == 0 {
+			v.Outbound.Allow = nil
 		}
 		return v
 	}
@@ -190,6 +193,17 @@ func TestWhatIsRefused(t *testing.T) {
 		{"liveness-over-http", replace("url: https://liveness", "url: http://liveness"), []string{"liveness: url: not https"}},
 		{"liveness-without-keys", replace("  keys: liveness-provider.jwks.json\n", ""), []string{"liveness.keys: missing"}},
 		{"a-stand-in-in-production", replace("  name: provider-a", "  development: true\n  name: provider-a"), []string{"liveness.development: only with an issuer on this very machine"}},
+		{"open-to-everybody", good + "\nregistration: {open: true}\n", []string{"registration.open: lets everybody in"}},
+		{"certificates-without-tls", good + "\nmtls: {listen: \"0.0.0.0:8443\", base: \"https://mtls.ecard.example:8443\"}\n", []string{"mtls.listen: needs tls"}},
+		{"certificates-at-no-address", good + "\nmtls: {listen: \"0.0.0.0:8443\"}\n", []string{"mtls.base: missing"}},
+		{"certificates-on-the-public-listener", good + "\nmtls: {listen: \"127.0.0.1:8080\", base: \"https://mtls.ecard.example\"}\n", []string{"mtls.listen: is another listener already"}},
+		{"certificates-from-nobody", good + "\nmtls: {client_ca: kek}\n", []string{"mtls: no certificate could reach us", "mtls.client_ca: there is no certificate"}},
+		{"certificates-in-any-header", good + "\nmtls: {proxy_header: Authorization}\n", []string{"mtls.proxy_header: want the name"}},
+		{"certificates-from-anybody", replace("behind_proxy: [127.0.0.1, \"::1\"]", "behind_proxy: []") + "\nmtls: {proxy_header: Client-Cert}\n", []string{"mtls.proxy_header: needs behind_proxy"}},
+		{"certificates-at-the-issuer", good + "\nmtls: {proxy_header: Client-Cert, base: \"https://login.ecard.example\"}\n", []string{"mtls.base: is the issuer"}},
+		{"certificates-over-http", good + "\nmtls: {proxy_header: Client-Cert, base: \"http://mtls.ecard.example\"}\n", []string{"mtls.base: want https"}},
+		{"calls-to-a-network", good + "\noutbound: {allow: [10.0.0.0/8, \"*.internal\"]}\n", []string{"\"10.0.0.0/8\" is neither", "\"*.internal\" is neither"}},
+		{"calls-by-nobodys-ca", good + "\noutbound: {ca: kek}\n", []string{"outbound.ca: there is no certificate"}},
 		{"all-at-once", replace("{file: kek}", "{file: nowhere}") + "\nfloor: x\nlog: {level: loud}\n", []string{"kek", "floor", "log.level", "3 problems"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -219,6 +233,9 @@ func TestWhatIsNotRefused(t *testing.T) {
 		"an address":           strings.Replace(good, "{env: ECARDID_DATABASE}", "postgres://ecardid@[2001:db8::1]:5432/ecardid?sslmode=verify-full", 1),
 		"networks of our own":  strings.Replace(good, "127.0.0.1, \"::1\"", "10.0.0.0/8, 172.16.0.0/12, \"fd00::/16\"", 1),
 		"a management network": good + "\noperations: {listen: \"192.0.2.7:9464\", open_to_the_network: true}\n",
+		"a test profile":       good + "\ntest_profile: true\nregistration: {open: true}\n",
+		"certificates":         good + "\nmtls: {proxy_header: Client-Cert, base: \"https://mtls.ecard.example:8443\"}\n",
+		"calls inside":         good + "\noutbound: {allow: [hospital.internal, \"localhost:8443\", 10.0.0.7]}\n",
 		"no operations":        good + "\noperations: {listen: \"off\"}\n",
 	} {
 		if _, err := Load(furnish(t, text), NeedServer); err != nil {
@@ -295,15 +312,7 @@ func TestALoopbackIssuerNeedsLittle(t *testing.T) {
 
 // TestWhatTheListenerSpeaks: TLS 1.3, or 1.2 with the AEAD suites and nothing else.
 func TestWhatTheListenerSpeaks(t *testing.T) {
-	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"login.ecard.example"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, priv.Public(), priv)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der, priv := selfSigned(t)
 	key, err := x509.MarshalPKCS8PrivateKey(priv)
 	if err != nil {
 		t.Fatal(err)
@@ -352,6 +361,71 @@ func TestWhatTheListenerSpeaks(t *testing.T) {
 		}
 		_ = theirs.Close()
 	}
+}
+
+// TestWhereCertificatesAreShown: the second listener asks for a certificate, takes
+// none as well, and speaks no other TLS than the first.
+func TestWhereCertificatesAreShown(t *testing.T) {
+	der, priv := selfSigned(t)
+	key, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := furnish(t, "issuer: https://login.ecard.example\ndatabase: sqlite:e.db\nkek: {file: kek}\nlisten: 0.0.0.0:443\n"+
+		"tls: {certificate: c.pem, key: k.pem, minimum: \"1.2\"}\n"+
+		"mtls: {listen: 0.0.0.0:8443, base: \"https://login.ecard.example:8443\", client_ca: c.pem}\n")
+	for name, block := range map[string]*pem.Block{"c.pem": {Type: "CERTIFICATE", Bytes: der}, "k.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(file, NeedKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Certificates() || c.Made.ClientCAs == nil || c.TLSConfig().ClientAuth != tls.NoClientCert {
+		t.Errorf("certificates are asked for on the wrong listener: %+v", c.MTLS)
+	}
+	for name, test := range map[string]struct {
+		client *tls.Config
+		shown  int
+		ok     bool
+	}{
+		"with a certificate":    {&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: priv}}}, 1, true},
+		"without a certificate": {&tls.Config{}, 0, true},
+		"without AEAD":          {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256}}, 0, false},
+		"of TLS 1.1":            {&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, 0, false},
+	} {
+		ours, theirs := net.Pipe()
+		server := tls.Server(ours, c.MutualTLSConfig())
+		done := make(chan error, 1)
+		go func() { done <- server.Handshake() }()
+		test.client.InsecureSkipVerify = true // the certificate is not what is tested
+		client := tls.Client(theirs, test.client)
+		err := client.Handshake()
+		if err == nil {
+			go func() { _, _ = client.Read(make([]byte, 1)) }() // takes the session ticket
+		}
+		if served := <-done; (err == nil && served == nil) != test.ok || test.ok && len(server.ConnectionState().PeerCertificates) != test.shown {
+			t.Errorf("%s: %v, %v, shown %d", name, err, served, len(server.ConnectionState().PeerCertificates))
+		}
+		_ = ours.Close()
+		_ = theirs.Close()
+	}
+}
+
+func selfSigned(t testing.TB) ([]byte, *ecdsa.PrivateKey) {
+	t.Helper()
+	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"login.ecard.example"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, priv.Public(), priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der, priv
 }
 
 func FuzzParse(f *testing.F) {

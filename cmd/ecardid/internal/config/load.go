@@ -210,7 +210,7 @@ func yamlProblems(err error) []string {
 func (c *Config) anchor(dir string) {
 	for _, p := range []*string{
 		&c.Database.File, &c.KEK.File, &c.TLS.Certificate, &c.TLS.Key, &c.Catalogue,
-		&c.Liveness.Keys, &c.Liveness.SigningKey.File, &c.Limits.LeakedPasswords, &c.Phones.Android.Roots, &c.Phones.Android.Revoked,
+		&c.Liveness.Keys, &c.Liveness.SigningKey.File, &c.Limits.LeakedPasswords, &c.MTLS.ClientCA, &c.Outbound.CA, &c.Phones.Android.Roots, &c.Phones.Android.Revoked,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -23,12 +23,13 @@ const (
 	maxName = 60 // characters; transliterated names are long
 )
 
-// The columns, in any order.
+// The columns, in any order. The last may be missing.
 const (
-	columnName  = "name"
-	columnID    = "id_number"
-	columnPhone = "phone"
-	columnCard  = "card_number"
+	columnName   = "name"
+	columnID     = "id_number"
+	columnPhone  = "phone"
+	columnCard   = "card_number"
+	columnClaims = "claims"
 )
 
 // A Person is a row that passed every check a row can pass by itself.
@@ -38,6 +39,8 @@ type Person struct {
 	ID    idnumber.ID
 	Phone idnumber.Phone
 	Card  idnumber.Card
+
+	Claims map[string]any // further claims, by name; nil for none
 }
 
 // A Problem is what is wrong with one row.
@@ -102,20 +105,21 @@ func Read(r io.Reader, now time.Time) ([]Person, []Problem, error) {
 	}
 }
 
-// columns finds the four columns in the header.
+// columns finds the columns in the header.
 func columns(header []string) (map[string]int, error) {
 	at := map[string]int{}
 	for i, h := range header {
 		h = strings.ToLower(strings.TrimSpace(h))
-		if !slices.Contains([]string{columnName, columnID, columnPhone, columnCard}, h) {
-			return nil, fmt.Errorf("column %d of the header is none of name, id_number, phone, card_number", i+1)
+		if !slices.Contains([]string{columnName, columnID, columnPhone, columnCard, columnClaims}, h) {
+			return nil, fmt.Errorf("column %d of the header is none of name, id_number, phone, card_number, claims", i+1)
 		}
 		if _, twice := at[h]; twice {
 			return nil, fmt.Errorf("the header has the column %s twice", h)
 		}
 		at[h] = i
 	}
-	if len(at) < 4 {
+	_, more := at[columnClaims]
+	if len(at) < 4 || more && len(at) < 5 {
 		return nil, errors.New("the header needs the columns name, id_number, phone, card_number")
 	}
 	return at, nil
@@ -154,6 +158,11 @@ func (t *table) add(line int, row []string, at map[string]int, now time.Time) {
 		t.problem(line, "card_number: %s", cause(err))
 	} else {
 		t.unique(line, columnCard, p.Card.Reveal())
+	}
+	if i, ok := at[columnClaims]; ok {
+		if p.Claims, err = readClaims(row[i]); err != nil {
+			t.problem(line, "claims: %v", err)
+		}
 	}
 	if len(t.problems) == before {
 		t.people = append(t.people, p)

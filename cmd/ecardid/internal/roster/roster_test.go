@@ -2,9 +2,11 @@ package roster_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +38,9 @@ func TestRead(t *testing.T) {
 		{"lost-quote", header + "\"王秀英,1,2,3\n" + wang, 0, "row 2: broken quotation marks; the rest was not looked at", ""},
 		{"hidden-direction", header + "王\u202e英,11010519491231002X,13800001111,A12345678\n", 0, "row 2: name: has a character that no name has", ""},
 		{"long-name", header + strings.Repeat("长", 61) + ",11010519491231002X,13800001111,A12345678\n", 0, "row 2: name: longer than 60 characters", ""},
+		{"claims", "claims," + header + `"{""email"":""a@b.example""}",` + wang, 1, "", ""},
+		{"claims-that-are-none", "claims," + header + `"{""sub"":""x""}",` + wang, 0, "row 2: claims: a member that does not belong here", ""},
+		{"claims-instead-of-a-number", "name,id_number,phone,claims\nx,1,2,{}\n", 0, "", "the header needs"},
 		{"empty", "", 0, "", "no header"},
 		{"header-only", header, 0, "", "no rows"},
 		{"column-missing", "name,phone\nx,y\n", 0, "", "the header needs"},
@@ -121,4 +126,61 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestClaims(t *testing.T) {
+	const row = `,王秀英,11010519491231002X,13800001111,A12345678` + "\n"
+	for _, test := range []struct {
+		name, cell, problem string // no problem: they are read as they stand
+	}{
+		{"none", ``, ""},
+		{"an-empty-object", `{}`, ""},
+		{"all", `{"given_name":"秀英","family_name":"王","middle_name":"a","nickname":"b","preferred_username":"c","profile":"https://a.example/p",
+ "picture":"https://a.example/x.png","website":"https://a.example","email":"a@b.example","email_verified":true,"gender":"female","birthdate":"1949-12-31",
+ "zoneinfo":"Asia/Shanghai","address":{"formatted":"一\n二","street_address":"一","locality":"北京","region":"北京","postal_code":"100000","country":"CN"}}`, ""},
+		{"a-year", `{"birthdate":"1949"}`, ""},
+		{"a-day-of-no-year", `{"birthdate":"0000-02-29"}`, ""},
+		{"what-has-a-column", `{"name":"x"}`, "belong here"},
+		{"who-somebody-is", `{"sub":"x"}`, "belong here"},
+		{"what-the-server-says", `{"acr":"x"}`, "belong here"},
+		{"a-list", `["email"]`, "claims: "},
+		{"twice", `{"gender":"a","gender":"b"}`, "twice"},
+		{"null", `{"email":null}`, "email "},
+		{"a-number", `{"nickname":7}`, "nickname "},
+		{"verified-text", `{"email":"a@b.example","email_verified":"true"}`, "email_verified "},
+		{"verified-nothing", `{"email_verified":true}`, "email_verified "},
+		{"no-address", `{"email":"Wang <a@b.example>"}`, "email "},
+		{"no-date", `{"birthdate":"1949-02-30"}`, "birthdate "},
+		{"script", `{"website":"javascript:alert(1)"}`, "website "},
+		{"plain-http", `{"picture":"http://a.example"}`, "picture "},
+		{"zone", `{"zoneinfo":"../etc"}`, "zoneinfo "},
+		{"part-of-an-address", `{"address":{"planet":"x"}}`, "belong here"},
+		{"text-as-address", `{"address":"北京"}`, "address"},
+		{"long", `{"nickname":"` + strings.Repeat("x", 300) + `"}`, "nickname "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			people, problems, err := roster.Read(strings.NewReader("claims,"+header+`"`+strings.ReplaceAll(test.cell, `"`, `""`)+`"`+row), now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.problem != "" {
+				if len(problems) != 1 || len(people) != 0 || !strings.Contains(problems[0].Reason, test.problem) {
+					t.Errorf("got %v, %v", people, problems)
+				}
+				return
+			}
+			if len(problems) != 0 || len(people) != 1 {
+				t.Fatalf("got %v, %v", people, problems)
+			}
+			var want map[string]any
+			if test.cell != "" {
+				if err := json.Unmarshal([]byte(test.cell), &want); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !reflect.DeepEqual(people[0].Claims, want) {
+				t.Errorf("got %v, want %v", people[0].Claims, want)
+			}
+		})
+	}
 }
