@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ecardid
 SETUP   := ./scripts/setup
 
-.PHONY: demo test check build bench fuzz soak clean
+.PHONY: demo test check build bench fuzz soak conformance interop clean
 
 demo: build             ## everything on this machine at http://localhost:8080
 	$(BIN) demo --dir demo
@@ -16,6 +16,7 @@ test:                   ## all tests, as CI runs them
 check:                  ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags interop ./e2e/interop
 	$(GO) tool staticcheck ./...
 
 build:
@@ -32,6 +33,14 @@ fuzz:                   ## every fuzz target for a minute (FUZZTIME=10m at night
 soak:                   ## what is too long for every change: fifty rounds of each race, answer times of 500 samples a class
 	$(SETUP) test
 	ECARDID_E2E_ROUNDS=50 ECARDID_E2E_TIMING=500 $(GO) test -count=1 -timeout 2h -run 'TestOnce|TestSame' ./e2e
+
+SUITE   ?= https://localhost:8443
+conformance:            ## point a running OpenID conformance suite at this tree: make conformance SUITE=https://localhost:8443 [PLAN=config,basic-static]
+	$(GO) run ./e2e/conformance -suite $(SUITE) $(if $(PLAN),-plan $(PLAN)) -report docs/conformance.md
+
+interop:                ## other people's libraries in Go, Node, Python and Java sign in and call APIs; needs npm, PyPI and Maven Central
+	$(SETUP) interop
+	$(GO) test -tags interop -count=1 -timeout 20m -v ./e2e/interop
 
 clean:
 	rm -rf bin demo e2e/shots

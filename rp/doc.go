@@ -22,6 +22,10 @@
 // A token that is good but not sure enough is answered with the step-up challenge of
 // RFC 9470, which a relying party turns into a new authorization request.
 //
+// The keys are kept for a quarter of an hour, and for half a day while the server
+// cannot be reached; a kid nobody knows makes it be asked once in half a minute. With
+// several replicas, give them a Replay they share.
+//
 // Everything that cannot be verified is refused. Neither errors nor challenges repeat
 // what a stranger sent.
 package rp
