@@ -9,14 +9,22 @@
 //	keyring     our signing keys: loaded, rotated, swapped
 //	form        strangers' form parameters, read strictly
 //	framework   fosite, with every default of it that we override
-//	clientauth  which client is calling
+//	clientauth  which client is calling, and which key its tokens are bound to
+//	clientkeys  the keys a client registered, inline or by jwks_uri
+//	dpop        proofs of possession (RFC 9449)
+//	mtls        certificates, of the connection or a trusted proxy (RFC 8705)
+//	jar         signed request objects (RFC 9101)
+//	rar         authorization_details, type by type (RFC 9396)
 //	respond     errors and answers: page, redirect or JSON
 //	issue       tokens made and read back
-//	authorize   /authorize and /consent
+//	encrypt     answers encrypted to a client (RFC 7516)
+//	authorize   /authorize, /par and /consent
+//	devicegrant /device-authorization and /connect (RFC 8628)
 //	token       /token, one file per grant
 //	introspect  /introspect (RFC 7662)
 //	revoke      /revoke (RFC 7009)
 //	userinfo    /userinfo (OpenID Connect Core §5.3)
+//	logout      /end-session, and relying parties told of ended sessions
 //	register    /register, for applications that register themselves (RFC 7591, RFC 7592)
 //	discovery   the two metadata documents, /jwks and /sm2-jwks
 //	provider    introduces the rooms to each other and lists the routes

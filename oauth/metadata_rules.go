@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"fmt"
+	"math"
 	"net/mail"
 	"net/netip"
 	"net/url"
@@ -186,8 +187,8 @@ func checkOpenID(c *Client) error {
 	if err := among("application_type", []string{c.ApplicationType}, "web", "native"); err != nil {
 		return err
 	}
-	if c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0 {
-		return &MetadataError{"default_max_age", "is negative"}
+	if age := c.DefaultMaxAge; age != nil && (*age < 0 || *age > math.MaxInt32) { // as the parameter max_age
+		return &MetadataError{"default_max_age", "is not a number of seconds from 0 to 2147483647"}
 	}
 	if len(c.Contacts) > maxContacts || slices.ContainsFunc(c.Contacts, func(s string) bool { return s == "" || !readable(s) }) {
 		return &MetadataError{"contacts", fmt.Sprintf("are more than %d, empty, too long or have control characters", maxContacts)}
@@ -242,6 +243,10 @@ func checkFAPI2(c *Client) error {
 	}
 	if !slices.Contains([]string{AuthPrivateKey, AuthTLS, AuthSelfSigned}, c.TokenEndpointAuthMethod) {
 		return &MetadataError{"token_endpoint_auth_method", "must be private_key_jwt or of mutual TLS in profile fapi2 (FAPI 2.0 §5.3.2.1)"}
+	}
+	if c.MayUse(GrantDevice) {
+		// Nothing binds a device code to a browser, and it is not pushed (§5.3.2.2).
+		return &MetadataError{"grant_types", "has no device grant in profile fapi2"}
 	}
 	for _, a := range c.signatures() {
 		if *a.alg == string(jose.RS256) {

@@ -29,6 +29,9 @@ type ConsentView struct {
 	// Payments are what the citizen agrees to this once (RFC 9396): asked for anew
 	// each time, whatever was agreed to before.
 	Payments []PaymentView
+	// UserCode is the code that a device shows, which asks (RFC 8628 §3.3); empty for an
+	// application. The page says to go on only if it is there, before the citizen.
+	UserCode string
 	Until    time.Time // when the consent ends by itself; zero: with the citizen's word
 	Path     string
 	Token    string

@@ -244,12 +244,15 @@ type Revocations interface {
 // is read again (RFC 9126 §4).
 type StoredRequest struct {
 	Handle   []byte // SHA-256 of the handle in request_uri
-	Kind     string // "authorize" or "par"
+	Kind     string // "authorize", "par" or "device"
 	ClientID string
 	Params   string // canonical form encoding, without client credentials; sealed at rest
 	Browser  []byte // SHA-256 of the browser's request cookie; nil for par before its first use
 	Created  time.Time
 	Expires  time.Time
+	// Vouched: a client with credentials pushed it, so strangers who fill the store
+	// do not shut it out. It is not kept.
+	Vouched bool
 }
 
 // Requests keeps them.
@@ -264,6 +267,9 @@ type Requests interface {
 	ClaimRequest(ctx context.Context, handle []byte, clientID string, browser []byte, expires, now time.Time) error
 	// Request returns the request of this client if it is alive.
 	Request(ctx context.Context, handle []byte, clientID string, now time.Time) (StoredRequest, error)
+	// RequestFor is Request together with the live login of a browser, by Logins.Token,
+	// from the same read: nil when there is none.
+	RequestFor(ctx context.Context, handle []byte, clientID string, login []byte, now time.Time) (StoredRequest, *identity.Login, error)
 	// DropRequest deletes it; ErrSpent when it is gone: one answer counts.
 	DropRequest(ctx context.Context, handle []byte) error
 }
@@ -324,7 +330,9 @@ type Registrations interface {
 	// UpdateClient replaces a client on its own behalf: only while it is live, of the epoch
 	// c.Epoch and registered under c.Registration; otherwise identity.ErrNotFound and
 	// nothing is changed. Whoever was suspended meanwhile stays so (SECURITY CA4). Stored
-	// requests go as with ApplyClient.
+	// requests go as with ApplyClient. When redirect URIs, names, subject type, sector or
+	// the way the client authenticates change, the epoch rises: its grants are dead and
+	// the consents given to it are gone (SECURITY CN1).
 	UpdateClient(ctx context.Context, c Client, e audit.Event) error
 	// InitialToken reads one that is alive.
 	InitialToken(ctx context.Context, hash []byte, now time.Time) (InitialToken, error)
@@ -401,6 +409,8 @@ type Store interface {
 	Consents
 	Registrations
 	Farewells
+	DeviceCodes
+	Counters
 	Keys
 	Replay
 	Journal

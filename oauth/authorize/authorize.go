@@ -63,6 +63,7 @@ type Handler struct {
 	Modes     respond.Modes
 	Objects   Objects
 	Clients   Clients
+	Devices   Devices // nil: there is no device grant
 	Nonces    dpop.Nonces
 	Floor     identity.Level // of every login
 	Lives     Lives
@@ -132,38 +133,47 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, values url.Value
 		redirect(w, back(Path, c.ID, req.handle))
 		return
 	}
-	h.proceed(w, r, req)
+	login, err := h.current(r)
+	if err != nil {
+		h.fail(w, r, req.ar, err)
+		return
+	}
+	h.proceed(w, r, req, login)
 }
 
 // resume takes a stored request up again.
 func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
-	req, ar, err := h.load(r)
+	req, login, ar, err := h.load(r)
 	if err != nil {
 		h.fail(w, r, ar, err)
 		return
 	}
 	if req.claimed() && r.URL.Query().Get(oauth.Cancelled) == "cancelled" {
 		// The request is of this browser, so it is the citizen who gave up.
+		if req.device != nil {
+			h.decline(w, r, req, identity.Login{})
+			return
+		}
 		h.drop(r.Context(), req)
 		h.fail(w, r, ar, fosite.ErrAccessDenied.WithHint("The citizen did not sign in."))
 		return
 	}
-	h.proceed(w, r, req)
+	h.proceed(w, r, req, login)
 }
 
-// proceed decides what is next: the answer, a login, the consent page, an error.
-func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) {
-	login, err := h.current(r)
-	if err != nil {
-		h.fail(w, r, req.ar, err)
-		return
-	}
+// proceed decides what is next: the answer, a login, the consent page, an error. A nil
+// login is none.
+func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request, login *identity.Login) {
 	now := h.Clock.Now()
 	stand := h.weigh(req, login, now)
 	if stand == met && !req.claimed() && req.fresh() {
 		stand = stale // whatever was proved, was proved before this browser brought the request
 	}
 	consent := false
+	if stand == met && h.cools(req, *login, now) {
+		h.wait(w, r, req, *login, now)
+		return
+	}
 	if stand == met {
 		if consent = req.asks(); !consent {
 			err := h.answer(w, r, req, *login, false, now)
@@ -182,7 +192,8 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request) 
 	}
 	if req.prompt.none {
 		h.drop(r.Context(), req)
-		h.fail(w, r, req.ar, silent(stand))
+		// It is for the application to know, whoever that is (OpenID Connect Core §3.1.2.6).
+		h.Provider.WriteAuthorizeError(respond.WithRequest(r), w, req.ar, silent(stand))
 		return
 	}
 	if stand == stranger {
@@ -249,9 +260,10 @@ func (req *request) fresh() bool {
 
 // asks reports whether consent is asked for whatever was agreed to before: the
 // application wants it so, it cannot be told from another that listens at the same
-// place (SECURITY CN1, RFC 8252 §8.6), or there are details, which are agreed to once.
+// place (SECURITY CN1, RFC 8252 §8.6), it is a device, which may be anybody's (RFC 8628
+// §5.4), or there are details, which are agreed to once.
 func (req *request) asks() bool {
-	return req.prompt.consent || req.unverifiable() || !req.details.IsZero()
+	return req.prompt.consent || req.device != nil || req.unverifiable() || !req.details.IsZero()
 }
 
 func (req *request) unverifiable() bool {
@@ -261,8 +273,10 @@ func (req *request) unverifiable() bool {
 // answer issues the code and redirects. When it returns an error nothing was
 // written and nothing issued.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, login identity.Login, consent bool, now time.Time) error {
-	if err := h.Modes.Ready(req.ar); err != nil {
-		return err
+	if req.device == nil {
+		if err := h.Modes.Ready(req.ar); err != nil {
+			return err
+		}
 	}
 	n := oauth.NewCode{
 		Grant:      h.grant(req, login, now),
@@ -284,6 +298,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, l
 		if n.Event, err = h.given(req, n.Grant); err != nil {
 			return err
 		}
+	}
+	if req.device != nil {
+		return h.connect(w, r, req, n)
 	}
 	ctx := context.WithoutCancel(r.Context()) // once begun, the statement and its answer belong together
 	resp, err := h.Provider.NewAuthorizeResponse(ctx, req.ar, &framework.Session{New: &n})

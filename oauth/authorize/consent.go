@@ -3,8 +3,10 @@ package authorize
 import (
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,15 +25,10 @@ func (h *Handler) Consent(w http.ResponseWriter, r *http.Request) {
 		h.Modes.Method(w, http.MethodGet, http.MethodPost)
 		return
 	}
-	req, ar, err := h.load(r)
+	req, login, ar, err := h.load(r)
 	if err == nil && !req.claimed() {
 		err = expired() // it has not been to /authorize
 	}
-	if err != nil {
-		h.fail(w, r, ar, err)
-		return
-	}
-	login, err := h.current(r)
 	if err != nil {
 		h.fail(w, r, ar, err)
 		return
@@ -64,6 +61,9 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req *request, logi
 	if h.Lives.Consent > 0 {
 		view.Until = now.Add(h.Lives.Consent)
 	}
+	if req.device != nil {
+		view.UserCode = req.device.shown
+	}
 	req.details.Show(&view)
 	terms := h.Catalogue.Terms(req.agree)
 	for i, name := range req.agree {
@@ -78,12 +78,19 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req *request, logi
 const formLabel = "consent form"
 
 // form is what the consent form is bound to: this login, this request and what
-// was shown. The answer of another login, for another request, to other scopes or to
-// another payment does not fit (SECURITY CN1).
+// was shown. The answer of another login, for another request, to other scopes, to
+// another payment or to an application that has become another since does not fit
+// (SECURITY CN1).
 func (req *request) form(login identity.Login) []string {
-	return []string{
+	bound := []string{
 		login.ID.String(), string(req.stored.Handle), strings.Join(req.agree, " "), req.client.Redirect, req.details.Digest(),
+		strconv.FormatInt(req.client.Epoch, 10),
 	}
+	names := req.need.Asker.Name
+	for _, tag := range slices.Sorted(maps.Keys(names)) {
+		bound = append(bound, tag, names[tag])
+	}
+	return bound
 }
 
 // The buttons of the page (DESIGN §5).
@@ -112,12 +119,18 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, req *request, l
 		h.fail(w, r, nil, misfit)
 	case values.Has(allow):
 		h.allowed(w, r, req, login, now)
+	case req.device != nil:
+		h.decline(w, r, req, login)
 	default:
 		h.denied(w, r, req, login, now)
 	}
 }
 
 func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, req *request, login identity.Login, now time.Time) {
+	if h.cools(req, login, now) {
+		h.wait(w, r, req, login, now)
+		return
+	}
 	err := h.answer(w, r, req, login, true, now)
 	switch {
 	case err == nil:
@@ -134,6 +147,9 @@ func (h *Handler) given(req *request, g oauth.Grant) (audit.Event, error) {
 	e := audit.Event{
 		Kind: audit.ConsentGiven, At: g.Created, Actor: audit.ByCitizen, Citizen: g.Citizen, Login: g.Login,
 		Client: g.ClientID, Detail: map[string]string{"scope": strings.Join(req.agree, " ")}, Notify: true,
+	}
+	if req.device != nil {
+		e.Detail["grant"] = "device"
 	}
 	if req.details.IsZero() {
 		return e, nil

@@ -33,5 +33,5 @@
 //
 // Its neighbours: oauth/jar reads request objects, oauth/clientauth knows the client
 // at /par, oauth/respond writes the answers in every response mode, oauth/token issues
-// the code.
+// the code. oauth/devicegrant has its citizens asked here too: device.go.
 package authorize

@@ -169,19 +169,43 @@ func readChallenge(values url.Values, client *oauth.Client) (string, error) {
 	return challenge, nil
 }
 
-// claimRequest is one member of the claims parameter (OpenID Connect Core §5.5.1).
+// claimRequest is one member of the claims parameter (OpenID Connect Core §5.5.1), with
+// the values asked for, value and values together.
 type claimRequest struct {
-	Essential bool     `json:"essential"`
-	Value     *string  `json:"value"`
-	Values    []string `json:"values"`
+	essential bool
+	values    []json.RawMessage
 }
 
-// names are the values asked for, value and values together.
-func (c *claimRequest) names() []string {
-	if c.Value != nil {
-		return append(c.Values, *c.Value)
+// readRequest goes by the exact names: encoding/json would take ESSENTIAL as well, and
+// what the next reader ignores must not mean anything here.
+func readRequest(o strictjson.Object) (c claimRequest, ok bool) {
+	if raw, given := o.Get("essential"); given {
+		if s := string(raw); s != "true" && s != "false" {
+			return claimRequest{}, false
+		}
+		c.essential = string(raw) == "true"
 	}
-	return c.Values
+	if raw, given := o.Get("values"); given {
+		if json.Unmarshal(raw, &c.values) != nil || c.values == nil {
+			return claimRequest{}, false
+		}
+	}
+	if raw, given := o.Get("value"); given {
+		c.values = append(c.values, raw)
+	}
+	return c, true
+}
+
+// names are the values as what acr and sub are: text with something in it.
+func (c claimRequest) names() (names []string, ok bool) {
+	for _, raw := range c.values {
+		name, text := strictjson.Text(raw)
+		if !text || name == "" {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, true
 }
 
 // readClaims takes acr and sub out of the claims parameter (§5.5.1.1): the two by
@@ -229,27 +253,24 @@ func (a *asked) readClaim(m strictjson.Member, limits strictjson.Limits) error {
 	if string(m.Value) == "null" {
 		return nil // voluntary, in the short form of §5.5.1
 	}
-	if _, err := limits.Object(m.Value); err != nil {
+	o, err := limits.Object(m.Value)
+	if err != nil {
+		return bad
+	}
+	c, ok := readRequest(o)
+	if !ok {
 		return bad
 	}
 	if m.Name != "sub" && m.Name != "acr" {
-		var c struct {
-			Essential bool              `json:"essential"`
-			Values    []json.RawMessage `json:"values"`
-		}
-		if json.Unmarshal(m.Value, &c) != nil {
-			return bad
-		}
 		return nil
 	}
-	var c claimRequest
-	if json.Unmarshal(m.Value, &c) != nil || slices.Contains(c.names(), "") {
+	names, ok := c.names()
+	if !ok {
 		return bad
 	}
 	if m.Name == "acr" {
-		return a.readACR(c)
+		return a.readACR(c.essential, names)
 	}
-	names := c.names()
 	if len(names) == 0 {
 		return nil // sub is in every ID token
 	}
@@ -263,10 +284,9 @@ func (a *asked) readClaim(m strictjson.Member, limits strictjson.Limits) error {
 	return nil
 }
 
-func (a *asked) readACR(c claimRequest) error {
-	names := c.names()
+func (a *asked) readACR(essential bool, names []string) error {
 	switch {
-	case !c.Essential:
+	case !essential:
 		a.voluntary = append(slices.Clone(a.voluntary), names...)
 	case len(names) > 0:
 		if a.essential != nil { // both parts insist

@@ -98,6 +98,41 @@ func TestACR(t *testing.T) {
 	}
 }
 
+// A name is its exact letters: what this reader took for "essential" and the next one
+// does not would be a demand that is met by half (SECURITY OI1).
+func TestClaimsByTheirNames(t *testing.T) {
+	const live = "urn:ecardid:acr:live"
+	for in, want := range map[string][]string{
+		`{"id_token":{"acr":{"essential":true,"values":["` + live + `"]}}}`:                    {live},
+		`{"id_token":{"acr":{"essential":true,"value":"` + live + `"}}}`:                       {live},
+		`{"id_token":{"acr":{"ESSENTIAL":true,"values":["` + live + `"]}}}`:                    nil,
+		`{"id_token":{"acr":{"essential":true,"VALUES":["` + live + `"]}}}`:                    nil,
+		`{"id_token":{"acr":{"essential":true,"Value":"` + live + `"}}}`:                       nil,
+		`{"id_token":{"ACR":{"essential":true,"values":["` + live + `"]}}}`:                    nil,
+		`{"ID_TOKEN":{"acr":{"essential":true,"values":["` + live + `"]}}}`:                    nil,
+		`{"id_token":{"acr":{"e\u017fsential":true,"values":["` + live + `"]}}}`:               nil,
+		`{"id_token":{"acr":{"essential":false,"values":["` + live + `"]}}}`:                   nil,
+		`{"id_token":{"acr":{"essential":true}}}`:                                              nil,
+		`{"id_token":{"name":{"essential":true,"value":7}},"userinfo":{"name":{"values":[]}}}`: nil,
+	} {
+		var a asked
+		if err := a.readClaims(in); err != nil || !slices.Equal(a.essential, want) {
+			t.Errorf("%s: essential %v, %v", in, a.essential, err)
+		}
+	}
+	for _, member := range []string{
+		`"essential":"true"`, `"essential":1`, `"essential":null`, `"values":"x"`, `"values":null`, `"values":[1]`, `"values":[""]`, `"values":[null]`, `"value":""`, `"value":1`, `"value":null`,
+		`"value":["x"]`, `"essential":true,"essential":true`, `"essential":true,"Essential":false`,
+	} {
+		for _, claim := range []string{"acr", "sub"} {
+			var a asked
+			if err := a.readClaims(`{"id_token":{"` + claim + `":{` + member + `}}}`); err == nil || a.essential != nil || a.subjects != nil {
+				t.Errorf("%s %s was taken", claim, member)
+			}
+		}
+	}
+}
+
 // What failed to parse returns nothing, and no claims parameter makes anything
 // but acr and sub of itself.
 func FuzzRead(f *testing.F) {

@@ -32,6 +32,7 @@ type request struct {
 	sent     string   // redirect_uri as sent, empty when it was left out
 	created  time.Time
 	stored   *oauth.StoredRequest // nil on the direct path
+	device   *device              // that it is about; ar is nil then
 	handle   string               // of stored
 	need     identity.Need
 }
@@ -149,8 +150,12 @@ func (h *Handler) validate(ctx context.Context, req *request, how arrival) error
 	case values.Get("response_mode") == "" && string(req.ar.ResponseMode) != oauth.ModeQuery:
 		return fosite.ErrUnsupportedResponseMode.WithHint("The default response_mode, query, is not registered.")
 	}
-	if values.Get("response_type") == "" {
+	switch values.Get("response_type") {
+	case "code": // in this one spelling; fosite would take "code code" as well (SECURITY AZ5)
+	case "":
 		return invalid("The parameter response_type is missing.")
+	default:
+		return fosite.ErrUnsupportedResponseType.WithHint("The only response_type here is code.")
 	}
 	if !client.MayUse(oauth.GrantCode) {
 		return fosite.ErrUnauthorizedClient.WithHint("The client was not admitted with this grant type.")
@@ -276,12 +281,24 @@ func (h *Handler) grant(req *request, login identity.Login, now time.Time) oauth
 	}
 }
 
+// astray reports whether an answer would send a browser that nobody signed in to to
+// where an application, which registered itself, wants it: our name would be good for
+// any link to anywhere (SECURITY AZ3, RFC 9700 §4.11.2).
+func (h *Handler) astray(r *http.Request, ar *fosite.AuthorizeRequest) bool {
+	c, ok := ar.GetClient().(framework.Client)
+	if ok && !c.Dynamic {
+		return false
+	}
+	login, err := h.current(r)
+	return err != nil || login == nil
+}
+
 // fail answers an error: back to the application where that is trusted, on a page
 // where it is not.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ar *fosite.AuthorizeRequest, err error) {
 	ctx := respond.WithRequest(r)
 	var page *fault
-	if errors.As(err, &page) || ar == nil {
+	if errors.As(err, &page) || ar == nil || h.astray(r, ar) {
 		kind, status := oauth.FaultRequest, http.StatusBadRequest
 		switch {
 		case page != nil:

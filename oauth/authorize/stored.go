@@ -25,6 +25,7 @@ const (
 
 	kindAuthorize = "authorize"
 	kindPushed    = "par"
+	kindDevice    = "device"
 )
 
 // transaction names a stored request for identity.Need.Txn: a liveness verdict
@@ -55,6 +56,7 @@ func (h *Handler) keep(ctx context.Context, req *request, kind string, browser [
 	stored := oauth.StoredRequest{
 		Handle: handle.Hash(), Kind: kind, ClientID: req.client.ID, Params: req.values.Encode(),
 		Browser: browser, Created: req.created, Expires: h.Clock.Now().Add(life),
+		Vouched: kind == kindPushed && !req.client.Public(),
 	}
 	err := h.Store.StoreRequest(ctx, stored, once...)
 	switch {
@@ -70,47 +72,63 @@ func (h *Handler) keep(ctx context.Context, req *request, kind string, browser [
 	return nil
 }
 
-// load reads the stored request that the URL names, if it is of this browser. The
-// request it returns has an ar even beside an error that may be sent there.
-func (h *Handler) load(r *http.Request) (*request, *fosite.AuthorizeRequest, error) {
+// load reads the stored request that the URL names, if it is of this browser, and the
+// browser's login with it, nil when there is none: one read. It returns an ar even
+// beside an error that may be sent there.
+func (h *Handler) load(r *http.Request) (*request, *identity.Login, *fosite.AuthorizeRequest, error) {
 	front, err := form.Query(r, form.Known{"client_id", "request_uri"})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	handle, _ := strings.CutPrefix(front.Get("request_uri"), handlePrefix)
 	hash, ok := h.Handles.Hash(issue.Request, handle)
 	if !ok {
-		return nil, nil, expired()
+		return nil, nil, nil, expired()
 	}
 	ctx, now := r.Context(), h.Clock.Now()
-	stored, err := h.Store.Request(ctx, hash, front.Get("client_id"), now)
+	stored, login, err := h.Store.RequestFor(ctx, hash, front.Get("client_id"), h.Logins.Token(r), now)
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
-		return nil, nil, expired()
+		return nil, nil, nil, expired()
 	case err != nil:
-		return nil, nil, fosite.ErrServerError.WithWrap(err)
-	case stored.Kind != kindAuthorize && stored.Kind != kindPushed:
-		return nil, nil, expired()
+		return nil, nil, nil, fosite.ErrServerError.WithWrap(err)
+	case stored.Kind != kindAuthorize && stored.Kind != kindPushed && stored.Kind != kindDevice:
+		return nil, nil, nil, expired()
 	case len(stored.Browser) > 0 && !sameBrowser(r, stored.Browser):
-		return nil, nil, expired()
+		return nil, nil, nil, expired()
+	case stored.Kind == kindDevice:
+		req, err := h.loadDevice(ctx, &stored, handle)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return req, h.seen(r, login), nil, nil
 	}
 	values, err := form.Parse(stored.Params, known())
 	if err != nil {
-		return nil, nil, fosite.ErrServerError.WithWrap(err)
+		return nil, nil, nil, fosite.ErrServerError.WithWrap(err)
 	}
 	c, err := h.asker(ctx, stored.ClientID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	req, err := open(values, c, stored.Created)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	req.stored, req.handle = &stored, handle
 	if err := h.validate(ctx, req, arrival{pushed: stored.Kind == kindPushed, signed: true}); err != nil {
-		return nil, req.ar, err
+		return nil, nil, req.ar, err
 	}
-	return req, req.ar, nil
+	return req, h.seen(r, login), req.ar, nil
+}
+
+// seen tells whoever knows people that a login was read; nil is none.
+func (h *Handler) seen(r *http.Request, login *identity.Login) *identity.Login {
+	if login == nil {
+		return nil
+	}
+	l := h.Logins.Seen(r, *login)
+	return &l
 }
 
 // hold gives the request to this browser, which will be away for a while: it is

@@ -88,7 +88,7 @@ const (
 	PathSM2JWKS = "/sm2-jwks"
 
 	pathPAR        = "/par"
-	pathDevice     = "/device_authorization"
+	pathDevice     = "/device-authorization"
 	pathRegister   = "/register"
 	pathEndSession = "/end-session"
 )

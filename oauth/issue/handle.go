@@ -20,6 +20,7 @@ const (
 	Access  Kind = "eca_" // opaque access token
 	Refresh Kind = "ecr_" // refresh token
 	Request Kind = "ecq_" // stored authorization request
+	Device  Kind = "ecd_" // device code
 )
 
 const (

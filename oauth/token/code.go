@@ -13,7 +13,6 @@ import (
 
 	"ecardid/audit"
 	"ecardid/identity"
-	"ecardid/internal/clock"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
 	"ecardid/oauth/framework"
@@ -34,7 +33,6 @@ type Code struct {
 	Store       CodeStore
 	Handles     issue.Handles
 	RefreshIdle time.Duration
-	Clock       clock.Clock
 	Log         *slog.Logger
 }
 
@@ -98,6 +96,11 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 			challenge = noChallenge
 		}
 	}
+	return c.redeem(ctx, req, hash, redirect, challenge)
+}
+
+// redeem spends a code for what was granted with it, or for the part that is asked for.
+func (c *Code) redeem(ctx context.Context, req Request, hash []byte, redirect, challenge string) (Answer, error) {
 	n, err := c.narrowing(req)
 	if err != nil {
 		return Answer{}, err
@@ -133,6 +136,13 @@ func (c *Code) Prove(ctx context.Context, req Request) (Answer, error) {
 	scope := without(c.Catalogue, g.Scope, lost)
 	if len(scope) == 0 {
 		return Answer{}, badCode(errors.New("nothing of its scope is left"))
+	}
+	still, err := c.Details.Within(g.Details, req.Client)
+	if err != nil {
+		return Answer{}, fosite.ErrServerError.WithWrap(err)
+	}
+	if len(still) < len(g.Details) {
+		return Answer{}, badCode(errors.New("its authorization_details are of a type the client may not have any more"))
 	}
 	answer := Answer{Grant: g, OpenID: slices.Contains(scope, oauth.ScopeOpenID), Nonce: g.Nonce}
 	if err := n.of(&answer, scope, g.Details); err != nil {

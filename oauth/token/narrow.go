@@ -9,7 +9,6 @@ import (
 
 	"github.com/ory/fosite"
 
-	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
 	"ecardid/oauth/rar"
 	"ecardid/oauth/respond"
@@ -52,7 +51,6 @@ type Terms struct {
 // (RFC 9396 §6). ID tokens and refresh tokens come of the grant and are not narrowed.
 type narrowing struct {
 	Terms
-	client  *oauth.Client
 	targets []string        // nil: all there are
 	asked   json.RawMessage // nil: all there are
 }
@@ -68,7 +66,7 @@ func (t Terms) narrowing(req Request) (narrowing, error) {
 	if err != nil {
 		return narrowing{}, err
 	}
-	n := narrowing{t, req.Client, targets, details.JSON()}
+	n := narrowing{t, targets, details.JSON()}
 	every := append(t.Catalogue.Audience(t.Issuer, t.Catalogue.Names()), t.Issuer)
 	if len(within(targets, every)) < len(targets) {
 		return narrowing{}, respond.InvalidTarget()

@@ -16,6 +16,7 @@ import (
 	"ecardid/internal/clock"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
+	"ecardid/oauth/catalogue"
 	"ecardid/oauth/clientauth"
 	"ecardid/oauth/dpop"
 	"ecardid/oauth/form"
@@ -59,7 +60,7 @@ type Grant interface {
 func known() form.Known {
 	return append(form.Known{
 		"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "resource", "authorization_details",
-		"audience", "requested_token_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type",
+		"device_code", "audience", "requested_token_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type",
 	}, clientauth.Params()...)
 }
 
@@ -114,10 +115,11 @@ type Bindings interface {
 
 // An Endpoint is what all grants have in common.
 type Endpoint struct {
-	Issuer   *issue.Issuer
-	Bindings Bindings
-	People   issue.People
-	Clock    clock.Clock
+	Issuer    *issue.Issuer
+	Bindings  Bindings
+	People    issue.People
+	Catalogue *catalogue.Catalogue
+	Clock     clock.Clock
 }
 
 // Handlers makes fosite's list out of grants.
@@ -221,6 +223,8 @@ func (h *handler) PopulateTokenEndpointResponse(ctx context.Context, ar fosite.A
 		resp.SetExtra("refresh_token", answer.Refresh.Reveal())
 	}
 	if answer.OpenID {
+		// What the client may not have any more it is not told, however it was agreed to.
+		answer.Grant.Claims.IDToken = h.Catalogue.Askable(client.Client, answer.Grant.Claims.IDToken)
 		asked, err := issue.Asked(ctx, h.People, answer.Grant, now)
 		if errors.Is(err, identity.ErrNotFound) {
 			return fosite.ErrInvalidGrant.WithHint("What was granted has ended.").WithWrap(err) // in this moment
