@@ -4,37 +4,47 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"github.com/emmansun/gmsm/sm3"
 
 	"ecardid/identity"
 )
 
-// The trail is a chain. Each entry has a number and carries
+// An entry is vouched for from the moment it is written: beside its fields lies
 //
-//	digest(n) = SM3(label ‖ digest(n-1) ‖ n ‖ the entry's fields, each with its length)
+//	mac = nonce ‖ MAC(label ‖ nonce ‖ the entry's fields, each with its length)
+//
+// made by the process that wrote it, in the transaction of the act. A moment later
+// it is linked. It gets a number, and with it
+//
+//	digest(n) = SM3(label ‖ digest(n-1) ‖ n ‖ seq ‖ the entry's fields and mac, each with its length)
 //	hash(n)   = digest(n) ‖ MAC(label ‖ n ‖ digest(n))
 //
-// The digests can be checked by anybody who holds an export. The MAC can be made
+// The digests can be checked by anybody who holds an export. The MACs can be made
 // only with the audit key, so that somebody who can write to the database and
-// nothing more cannot edit an entry and compute the rest anew. A sealed head,
-// kept beside the entries, says where the chain ends and shows a missing tail;
-// against somebody who puts back an old head and an old tail together helps a
-// Head that was written down elsewhere.
+// nothing more can neither slip an entry in before it is linked, nor edit one and
+// compute the rest anew. A sealed head, kept beside the entries, says where the
+// chain ends and shows a missing tail; against somebody who puts back an old head
+// and an old tail together, or who has the key, help checkpoints kept elsewhere.
+//
+// Entries from before there were MACs are at the beginning of the chain and nowhere
+// else, and their digests have another label.
 
 const (
-	chainLabel = "ecardid audit chain v1\x00"
-	entryLabel = "ecardid audit entry v1\x00"
-	headLabel  = "ecardid audit head v1\x00"
+	rowLabel    = "ecardid audit row v1\x00"
+	chainLabel1 = "ecardid audit chain v1\x00" // over entries without a MAC of their own
+	chainLabel2 = "ecardid audit chain v2\x00"
+	entryLabel  = "ecardid audit entry v1\x00"
+	headLabel   = "ecardid audit head v1\x00"
 )
+
+// nonceSize keeps two events that are alike in every field apart, and so shows a
+// copy of an entry for what it is.
+const nonceSize = len(identity.ID{})
 
 // A MAC computes a keyed hash over a message.
 type MAC func(message []byte) ([]byte, error)
@@ -57,6 +67,52 @@ type Entry struct {
 	Reason  string
 	Detail  string // JSON object
 	Place   string
+	MAC     []byte // empty: written before entries had one
+}
+
+// A Linked is an entry with its place in the chain. Number 0 is an entry that was
+// not linked yet.
+type Linked struct {
+	Entry
+	Number int64
+	Hash   []byte
+	Odd    bool // a column held what can be no value of its field
+}
+
+// Vouch returns the MAC to be stored with e. The nonce is random, and another for
+// each entry.
+func (e Entry) Vouch(nonce identity.ID, mac MAC) ([]byte, error) {
+	tag, err := mac(e.row(nonce[:]))
+	if err != nil {
+		return nil, fmt.Errorf("authenticating an audit entry: %w", err)
+	}
+	return append(bytes.Clone(nonce[:]), tag...), nil
+}
+
+// Vouched reports whether e is as somebody with the key wrote it.
+func (e Entry) Vouched(check Check) bool {
+	return len(e.MAC) > nonceSize && check(e.MAC[nonceSize:], e.row(e.MAC[:nonceSize]))
+}
+
+func (e Entry) row(nonce []byte) []byte {
+	m := append([]byte(rowLabel), nonce...)
+	m = binary.BigEndian.AppendUint64(m, uint64(e.At))
+	return e.fields(m)
+}
+
+func (e Entry) fields(m []byte) []byte {
+	for _, field := range [][]byte{
+		[]byte(e.Kind), []byte(e.Actor), e.Citizen[:], e.Login[:], e.Device[:],
+		[]byte(e.Client), []byte(e.Reason), []byte(e.Detail), []byte(e.Place),
+	} {
+		m = withLength(m, field)
+	}
+	return m
+}
+
+func withLength(m, field []byte) []byte {
+	m = binary.BigEndian.AppendUint64(m, uint64(len(field)))
+	return append(m, field...)
 }
 
 // A Head is where a chain ends: the number of its last entry and its digest. The
@@ -97,31 +153,6 @@ func (h Head) Append(e Entry, mac MAC) (Head, []byte, error) {
 	return next, append(bytes.Clone(next.Digest[:]), tag...), nil
 }
 
-// What is wrong with a trail. Each is found together with the number of the entry.
-var (
-	ErrAltered   = errors.New("the entry is not what was written, or not where it was written")
-	ErrForged    = errors.New("the entry was hashed by somebody without the key")
-	ErrGap       = errors.New("an entry is missing")
-	ErrTruncated = errors.New("the end of the trail is missing")
-	ErrHead      = errors.New("the head of the trail is missing or forged")
-)
-
-// Follow checks that the entry stored under number with hash comes after h, and
-// returns the head after it.
-func (h Head) Follow(number int64, e Entry, hash []byte, check Check) (Head, error) {
-	if number != h.Number+1 {
-		return Head{}, ErrGap
-	}
-	next := h.after(e)
-	if len(hash) <= sm3.Size || !bytes.Equal(hash[:sm3.Size], next.Digest[:]) {
-		return Head{}, ErrAltered
-	}
-	if !check(hash[sm3.Size:], next.message(entryLabel)) {
-		return Head{}, ErrForged
-	}
-	return next, nil
-}
-
 // Stored is the head that a stored hash claims; Follow decides whether it is true.
 func Stored(number int64, hash []byte) (Head, error) {
 	if number < 1 || len(hash) <= sm3.Size {
@@ -144,68 +175,17 @@ func (h Head) message(label string) []byte {
 }
 
 func (h Head) after(e Entry) Head {
-	m := append([]byte(chainLabel), h.Digest[:]...)
+	label := chainLabel2
+	if len(e.MAC) == 0 {
+		label = chainLabel1
+	}
+	m := append([]byte(label), h.Digest[:]...)
 	m = binary.BigEndian.AppendUint64(m, uint64(h.Number+1))
 	m = binary.BigEndian.AppendUint64(m, uint64(e.Seq))
 	m = binary.BigEndian.AppendUint64(m, uint64(e.At))
-	for _, field := range [][]byte{
-		[]byte(e.Kind), []byte(e.Actor), e.Citizen[:], e.Login[:], e.Device[:],
-		[]byte(e.Client), []byte(e.Reason), []byte(e.Detail), []byte(e.Place),
-	} {
-		m = binary.BigEndian.AppendUint64(m, uint64(len(field)))
-		m = append(m, field...)
+	m = e.fields(m)
+	if len(e.MAC) > 0 {
+		m = withLength(m, e.MAC)
 	}
 	return Head{Number: h.Number + 1, Digest: sm3.Sum(m)}
-}
-
-// Line is the entry as one line of JSON for an export, with its place in the
-// chain; number 0 is an entry that is not chained yet. Everything that is not
-// printable is escaped, so that no terminal, log or spreadsheet acts on it
-// (SECURITY AD3).
-func (e Entry) Line(number int64, digest []byte) ([]byte, error) {
-	line := struct {
-		Number  int64           `json:"number,omitempty"`
-		Seq     int64           `json:"seq"`
-		At      time.Time       `json:"at"`
-		Kind    string          `json:"kind"`
-		Actor   string          `json:"actor"`
-		Citizen identity.ID     `json:"citizen,omitzero"`
-		Login   identity.ID     `json:"login,omitzero"`
-		Device  identity.ID     `json:"device,omitzero"`
-		Client  string          `json:"client,omitempty"`
-		Reason  string          `json:"reason,omitempty"`
-		Detail  json.RawMessage `json:"detail,omitempty"`
-		Place   string          `json:"place,omitempty"`
-		Digest  string          `json:"digest,omitempty"`
-	}{
-		number, e.Seq, time.UnixMilli(e.At).UTC(), e.Kind, e.Actor, e.Citizen, e.Login, e.Device,
-		e.Client, e.Reason, json.RawMessage(e.Detail), e.Place, hex.EncodeToString(digest),
-	}
-	if e.Detail == "{}" || !json.Valid(line.Detail) {
-		// What is no JSON was not written by us; verify says so.
-		line.Detail = nil
-	}
-	b, err := json.Marshal(line)
-	if err != nil {
-		return nil, fmt.Errorf("encoding audit entry %d: %w", e.Seq, err)
-	}
-	return plain(b), nil
-}
-
-// plain writes what is not printable in JSON's escapes. Outside strings there is
-// nothing of the kind, so the value stays the same.
-func plain(b []byte) []byte {
-	out := make([]byte, 0, len(b)+1)
-	for _, r := range string(b) {
-		switch {
-		case unicode.IsPrint(r) && !unicode.Is(unicode.Cf, r):
-			out = append(out, string(r)...)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-	}
-	return append(out, '\n')
 }

@@ -36,6 +36,7 @@ const (
 	DeviceBound       Kind = "device.bind"      // citizen
 	DeviceRenamed     Kind = "device.rename"    // citizen
 	DeviceEnded       Kind = "device.end"       // citizen or staff
+	DeviceRestored    Kind = "device.restore"   // citizen or staff, from suspended
 	DeviceReused      Kind = "device.reuse"     // us, an old browser cookie came back
 	PhoneApproved     Kind = "phone.approve"    // phone
 	PhoneDenied       Kind = "phone.deny"       // phone
@@ -43,6 +44,7 @@ const (
 	LivenessFailed    Kind = "liveness.fail"    // us
 	ConsentGiven      Kind = "consent.give"     // citizen
 	ConsentDenied     Kind = "consent.deny"     // citizen
+	ConsentCooling    Kind = "consent.cooloff"  // us, too soon after a phone was bound
 	ConsentWithdrawn  Kind = "consent.withdraw" // citizen
 	GrantReplayed     Kind = "grant.replay"     // us, a spent code or refresh token came back
 	GrantRevoked      Kind = "grant.revoke"     // relying party
@@ -57,6 +59,8 @@ const (
 	KeyRotated        Kind = "key.rotate"       // us or operator
 	DataKeyRewrapped  Kind = "data-key.rewrap"  // operator
 	FactorsReset      Kind = "factors.reset"    // operator
+	LossReported      Kind = "loss.report"      // citizen or staff, with the receipt
+	LossUndone        Kind = "loss.undo"        // citizen, the card is found again
 	SprayingSuspected Kind = "alarm.spraying"   // us
 )
 

@@ -5,25 +5,51 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"ecardid/audit"
 	"ecardid/identity"
+	"ecardid/internal/seal"
 )
 
 // maxReason clips what an operator writes as a reason, in characters.
 const maxReason = 200
 
 // insertEvent writes an audit entry. Its parameters are eventArgs', in order.
-const insertEvent = `INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+const insertEvent = `INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place, mac)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+// A witness is a db with the key that vouches for what is recorded through it.
+type witness struct {
+	db
+	keys *atomic.Pointer[seal.Keys]
+}
+
+func (w witness) tx(ctx context.Context, fn func(ctx context.Context, db db) error) error {
+	return w.db.tx(ctx, func(ctx context.Context, tx db) error { return fn(ctx, witness{tx, w.keys}) })
+}
+
+// vouch returns the MAC of an entry. Without a key nothing is recorded, and so
+// nothing that has to be is done.
+func vouch(d db, e audit.Entry) ([]byte, error) {
+	w, ok := d.(witness)
+	if !ok {
+		return nil, ErrLockedAway
+	}
+	keys := w.keys.Load()
+	if keys == nil {
+		return nil, ErrLockedAway
+	}
+	return e.Vouch(identity.NewID(), auditMAC(keys))
+}
 
 // record writes the event and, when it says so, the citizen's notice. It runs in
 // the transaction of the act it describes, so that neither stands alone.
 func record(ctx context.Context, d db, e audit.Event) error {
-	args, err := eventArgs(e)
+	args, err := eventArgs(d, e)
 	if err != nil {
 		return err
 	}
@@ -47,7 +73,7 @@ func record(ctx context.Context, d db, e audit.Event) error {
 // notifies reports whether a citizen is to hear of the event.
 func notifies(e audit.Event) bool { return e.Notify && !e.Citizen.IsZero() }
 
-func eventArgs(e audit.Event) ([]any, error) {
+func eventArgs(d db, e audit.Event) ([]any, error) {
 	if e.Kind == "" || e.At.IsZero() {
 		return nil, fmt.Errorf("storage: an event needs kind and time, got %q at %v", e.Kind, e.At)
 	}
@@ -55,8 +81,16 @@ func eventArgs(e audit.Event) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []any{ms(e.At), string(e.Kind), string(e.Actor), bin(e.Citizen), bin(e.Login), bin(e.Device),
-		orNull(printable(e.Client, maxReason)), printable(e.Reason, maxReason), detail, printable(e.Place, maxReason)}, nil
+	row := audit.Entry{
+		At: ms(e.At), Kind: string(e.Kind), Actor: string(e.Actor), Citizen: e.Citizen, Login: e.Login, Device: e.Device,
+		Client: printable(e.Client, maxReason), Reason: printable(e.Reason, maxReason), Detail: detail, Place: printable(e.Place, maxReason),
+	}
+	mac, err := vouch(d, row)
+	if err != nil {
+		return nil, fmt.Errorf("recording %s: %w", e.Kind, err)
+	}
+	return []any{row.At, row.Kind, row.Actor, bin(row.Citizen), bin(row.Login), bin(row.Device),
+		orNull(row.Client), row.Reason, row.Detail, row.Place, mac}, nil
 }
 
 func detailJSON(e audit.Event) (string, error) {
