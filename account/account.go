@@ -12,6 +12,7 @@ import (
 
 	"ecardid/audit"
 	"ecardid/authn"
+	"ecardid/authn/loss"
 	"ecardid/authn/totp"
 	"ecardid/identity"
 	"ecardid/internal/clock"
@@ -54,6 +55,10 @@ type Devices interface {
 	ListDevices(ctx context.Context, l identity.Login) ([]authn.Device, error)
 	RenameDevice(r *http.Request, l identity.Login, id identity.ID, name string) error
 	EndDevice(r *http.Request, l identity.Login, id identity.ID, state identity.DeviceState) error
+	ReportDevice(r *http.Request, l identity.Login, id identity.ID) (loss.Receipt, error)
+	RestoreDevice(r *http.Request, l identity.Login, id identity.ID) error
+	// OnePhone: binding one ends the one before.
+	OnePhone() bool
 	OpenPhoneEnrolment(r *http.Request, l identity.Login) (id identity.ID, code secret.Value, expires time.Time, err error)
 }
 
@@ -135,6 +140,7 @@ const (
 	// Of authn.
 	logoutPath    = "/logout"
 	signedOutPath = "/signed-out"
+	receiptPath   = "/lost/receipt/"
 )
 
 // A Route is one address of this room, for the server to mount behind what it does

@@ -382,7 +382,7 @@ func TestDocumentedActs(t *testing.T) {
 		want []string
 	}{
 		{s.securityActs(), []string{"passkey-remove", "passkey-rename", "recovery-renew", "totp-add", "totp-remove"}},
-		{s.deviceActs(), []string{"device-end", "device-rename"}},
+		{s.deviceActs(), []string{"device-end", "device-lost", "device-rename", "device-restore"}},
 		{s.sessionActs(), []string{"session-end", "sessions-end-others"}},
 		{s.consentActs(), []string{"consent-withdraw"}},
 	} {

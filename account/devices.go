@@ -81,6 +81,27 @@ func (s *Service) deviceActs() acts {
 			}
 			return deviceEnded, "", s.Devices.EndDevice(v.r, v.login, id, identity.DeviceRevoked)
 		},
+		// The receipt is a page of its own: this very login may have ended with the device.
+		"device-lost": func(v *visit) (note, string, error) {
+			id, err := v.id()
+			if err != nil {
+				return noNote, "", err
+			}
+			receipt, err := s.Devices.ReportDevice(v.r, v.login, id)
+			return noNote, receiptPath + receipt.Number.String(), err
+		},
+		"device-restore": func(v *visit) (note, string, error) {
+			id, err := v.id()
+			if err != nil {
+				return noNote, "", err
+			}
+			err = s.Devices.RestoreDevice(v.r, v.login, id)
+			if errors.Is(err, identity.ErrConflict) {
+				v.status, v.problem = http.StatusConflict, templates.Say(templates.ProblemOtherPhone)
+				return noNote, shown, s.devices(v)
+			}
+			return deviceRestored, "", err
+		},
 	}}
 }
 
@@ -101,6 +122,15 @@ func (s *Service) offerPhone(v *visit, since time.Time) error {
 	if err != nil {
 		return err
 	}
+	replaces := false
+	if s.Devices.OnePhone() {
+		// Of the phones there are, one bound with an earlier code of this visit is new.
+		var list []authn.Device
+		if list, err = s.Devices.ListDevices(v.r.Context(), v.login); err != nil {
+			return err
+		}
+		replaces = slices.ContainsFunc(list, func(d authn.Device) bool { return d.Kind == identity.DevicePhone && d.Created.Before(since) })
+	}
 	query := "?since=" + strconv.FormatInt(since.UnixMilli(), 10)
 	v.path = phonePath + query
 	return s.show(v, templates.AddPhone{
@@ -109,7 +139,7 @@ func (s *Service) offerPhone(v *visit, since time.Time) error {
 		// when some other camera opens it as a link.
 		URI:     s.Origin + "/device/v1/enrolments#" + code.Reveal(),
 		Code:    code.Reveal(),
-		Expires: expires, PollURL: phonePath + "/state" + query, BackURL: devicesPath,
+		Expires: expires, PollURL: phonePath + "/state" + query, BackURL: devicesPath, Replaces: replaces,
 	})
 }
 

@@ -11,7 +11,7 @@
 //	     /account/totp/{id}       shows and confirms a seed, which a button on the page before it makes
 //	     /account/passkeys        makes a passkey; /options and /finish speak JSON with the script
 //	     /account/recovery        the codes, shown once, in answer to recovery-renew
-//	     /account/devices         do=device-rename | device-end
+//	     /account/devices         do=device-rename | device-lost | device-restore | device-end
 //	     /account/devices/phone   shows the code the card app scans; /state is polled
 //	     /account/sessions        do=session-end | sessions-end-others
 //	     /account/consents        do=consent-withdraw

@@ -17,6 +17,7 @@ import (
 
 	"ecardid/audit"
 	"ecardid/authn"
+	"ecardid/authn/loss"
 	"ecardid/authn/totp"
 	"ecardid/identity"
 	"ecardid/internal/clock"
@@ -222,6 +223,16 @@ func (f *fake) RenameDevice(_ *http.Request, l identity.Login, id identity.ID, n
 	}
 	return f.change(l, "rename device "+name)
 }
+
+func (f *fake) ReportDevice(r *http.Request, l identity.Login, id identity.ID) (loss.Receipt, error) {
+	return loss.Receipt{Number: "7Q2MK9RX41TB"}, f.EndDevice(r, l, id, identity.DeviceSuspended)
+}
+
+func (f *fake) RestoreDevice(r *http.Request, l identity.Login, id identity.ID) error {
+	return f.EndDevice(r, l, id, identity.DeviceActive)
+}
+
+func (f *fake) OnePhone() bool { return true }
 
 func (f *fake) EndDevice(_ *http.Request, l identity.Login, id identity.ID, state identity.DeviceState) error {
 	if err := f.device(l, id); err != nil {

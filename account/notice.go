@@ -21,6 +21,7 @@ const (
 	sessionsEnded    note = "sessions-ended"
 	consentWithdrawn note = "consent-withdrawn"
 	phoneAdded       note = "phone-added"
+	deviceRestored   note = "device-restored"
 )
 
 func (n note) message() templates.Message {
@@ -33,6 +34,7 @@ func (n note) message() templates.Message {
 		sessionsEnded:    templates.NoticeSessionsEnded,
 		consentWithdrawn: templates.NoticeConsentWithdrawn,
 		phoneAdded:       templates.NoticePhoneAdded,
+		deviceRestored:   templates.NoticeDeviceRestored,
 	}[n]
 	if !ok {
 		return templates.Message{}

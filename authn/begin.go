@@ -13,16 +13,30 @@ import (
 // cookie, two cookies of the name, or a session that is over, one answer
 // (SECURITY SS4). It is one read, and at most once a minute one write.
 func (s *Service) Current(r *http.Request) (identity.Login, error) {
-	token, ok := readCookie(r, loginCookie)
-	if !ok {
+	token := s.Token(r)
+	if token == nil {
 		return identity.Login{}, identity.ErrNotFound
 	}
-	now := s.Clock.Now()
-	l, err := s.Store.Login(r.Context(), token.Hash(), now)
+	l, err := s.Store.Login(r.Context(), token, s.Clock.Now())
 	if err != nil {
 		return identity.Login{}, wrap(err, "reading a login")
 	}
-	if now.Sub(l.Seen) >= touchEvery {
+	return s.Seen(r, l), nil
+}
+
+// Token is the hash of the browser's login cookie, by which storage finds the login;
+// nil when it has no such cookie, or two.
+func (s *Service) Token(r *http.Request) []byte {
+	token, ok := readCookie(r, loginCookie)
+	if !ok {
+		return nil
+	}
+	return token.Hash()
+}
+
+// Seen notes that a login which was just read, alive, is in use.
+func (s *Service) Seen(r *http.Request, l identity.Login) identity.Login {
+	if now := s.Clock.Now(); now.Sub(l.Seen) >= touchEvery {
 		if err := s.Store.TouchLogin(r.Context(), l.ID, now, s.Config.SessionIdle); err != nil {
 			// It was alive when it was read; a touch that is missed shortens its idle
 			// time and gives nobody anything.
@@ -31,7 +45,7 @@ func (s *Service) Current(r *http.Request) (identity.Login, error) {
 			l.Seen = now
 		}
 	}
-	return l, nil
+	return l
 }
 
 // Raise sends the browser off to reach need and has it come back to the path back

@@ -57,6 +57,7 @@ func (s *Service) OpenPhoneEnrolment(r *http.Request, l identity.Login) (id iden
 	code = secret.From(s.Rand, tokenBytes)
 	e := PhoneEnrolment{
 		ID: identity.IDFrom(s.Rand), Citizen: l.Citizen, Login: l.ID, Code: code.Hash(), Expires: s.Clock.Now().Add(enrolLife),
+		Alone: !s.Config.ManyPhones, CoolOff: max(s.Config.CoolOff, 0),
 	}
 	if err := s.Store.OpenEnrolment(r.Context(), e); err != nil {
 		return identity.ID{}, secret.Value{}, time.Time{}, wrap(err, "opening a phone's enrolment")

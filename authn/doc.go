@@ -29,6 +29,11 @@
 // before the second factor is confirmed, so that whoever gives up half way can
 // begin again with the same code.
 //
+// # A loss is one form
+//
+// /lost (lost.go) is no flow: a number and any one factor, and package loss has storage
+// end all of it in one transaction. Nothing is kept between two pages.
+//
 // # Neighbours
 //
 // password, totp, passkey, phone and recovery know one factor each and keep

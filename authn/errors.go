@@ -36,6 +36,7 @@ var (
 	errExpired    = errors.New("the flow is over, or another browser's")
 	errMoved      = errors.New("the flow was moved by another answer")
 	errFull       = errors.New("too many flows")
+	errNoReceipt  = errors.New("no receipt of that number")
 	errTallies    = errors.New("the counters gave another number of answers than they were asked for")
 )
 
@@ -49,6 +50,8 @@ func verdict(err error) (status int, page templates.Page) {
 		return http.StatusBadRequest, templates.Error{Title: templates.Say(templates.ErrorMethodTitle), Next: templates.Say(templates.ErrorMethodNext)}
 	case errors.Is(err, exchange.ErrMediaType):
 		return http.StatusUnsupportedMediaType, templates.Error{Title: templates.Say(templates.ErrorMethodTitle), Next: templates.Say(templates.ErrorMethodNext)}
+	case errors.Is(err, errNoReceipt):
+		return http.StatusNotFound, templates.Error{Title: templates.Say(templates.ErrorMissingTitle), Next: templates.Say(templates.ErrorMissingNext)}
 	case errors.Is(err, errExpired):
 		return http.StatusNotFound, expired
 	case errors.Is(err, errMoved):

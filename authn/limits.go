@@ -16,6 +16,7 @@ const (
 	// second tab that was on its way, and not for a copy.
 	trustOverlap = time.Minute
 	busyFor      = 2 * time.Second
+	coolOff      = 24 * time.Hour // DESIGN D8: long enough for the owner to see the notice
 	// untilRight is the count of a rule with a Max: consecutive failures, which end
 	// with success and not with a day's rest. It is longer than anything here lasts.
 	untilRight = 10 * 365 * 24 * time.Hour
@@ -56,6 +57,8 @@ func DefaultRules() Rules {
 		Approval:   Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: time.Hour},
 		// A hospital behind one address signs in hundreds; what they get right is refunded.
 		Source: Rule{Free: 50, Base: 10 * time.Second, Cap: 15 * time.Minute, Per: time.Hour},
+		// Whoever loses the phone twice a day calls the helpline the third time.
+		Loss: Rule{Free: 2, Base: 24 * time.Hour, Cap: 24 * time.Hour, Per: 24 * time.Hour},
 		// Ceremonies and flows are rows that strangers can create (SECURITY DS3).
 		Opening: Rule{Free: 3000, Base: 5 * time.Second, Cap: time.Minute, Per: time.Hour},
 		Alarm:   500,
@@ -70,6 +73,7 @@ type Rules struct {
 	Activation Rule // activation code, per citizen
 	Approval   Rule // questions to a citizen's phones
 	Source     Rule // guesses of any kind, per source address
+	Loss       Rule // reports of a loss that succeeded, per citizen
 	Opening    Rule // passkey challenges and flows, per source address
 	// Alarm is how many wrong guesses within ten minutes, over all accounts and
 	// sources, look like spraying (SECURITY PW4). While it lasts, strange browsers
@@ -81,7 +85,7 @@ func (r Rules) orDefaults() Rules {
 	d := DefaultRules()
 	for _, p := range []struct{ at, def *Rule }{
 		{&r.Account, &d.Account}, {&r.Browser, &d.Browser}, {&r.Code, &d.Code}, {&r.Activation, &d.Activation},
-		{&r.Approval, &d.Approval}, {&r.Source, &d.Source}, {&r.Opening, &d.Opening},
+		{&r.Approval, &d.Approval}, {&r.Source, &d.Source}, {&r.Opening, &d.Opening}, {&r.Loss, &d.Loss},
 	} {
 		if *p.at == (Rule{}) {
 			*p.at = *p.def

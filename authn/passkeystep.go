@@ -71,19 +71,34 @@ func (s *Service) takeCeremony(ctx context.Context, body []byte, purpose passkey
 func (s *Service) script(kinds []StepKind, do func(v *visit, body []byte) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.scripted(w, r, kinds, do)
-		switch {
-		case errors.Is(err, errPasskey):
-			s.json(w, http.StatusForbidden, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemPasskey))})
-		case errors.Is(err, errPasskeyMake):
-			s.json(w, http.StatusForbidden, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemPasskeyMake))})
-		case errors.Is(err, errTooMany):
-			s.json(w, http.StatusTooManyRequests, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemThrottled, "minutes", s.waitMinutes()))})
-		case err != nil:
-			s.failJSON(w, r, err)
-		default:
-			s.json(w, http.StatusOK, answer)
-		}
+		s.said(w, r, answer, err)
 	})
+}
+
+// scriptAnswer is what the script is told by a handler outside every flow.
+func (s *Service) scriptAnswer(w http.ResponseWriter, r *http.Request, do func(r *http.Request, body []byte) (any, error)) {
+	body, err := exchange.JSON(w, r)
+	var answer any
+	if err == nil {
+		answer, err = do(r, body)
+	}
+	s.said(w, r, answer, err)
+}
+
+// said tells the script what came of its request.
+func (s *Service) said(w http.ResponseWriter, r *http.Request, answer any, err error) {
+	switch {
+	case errors.Is(err, errPasskey):
+		s.json(w, http.StatusForbidden, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemPasskey))})
+	case errors.Is(err, errPasskeyMake):
+		s.json(w, http.StatusForbidden, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemPasskeyMake))})
+	case errors.Is(err, errTooMany):
+		s.json(w, http.StatusTooManyRequests, jsonAnswer{Problem: s.Say(r, templates.Say(templates.ProblemThrottled, "minutes", s.waitMinutes()))})
+	case err != nil:
+		s.failJSON(w, r, err)
+	default:
+		s.json(w, http.StatusOK, answer)
+	}
 }
 
 // What the script shows as a sentence of its own.

@@ -15,11 +15,13 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"ecardid/authn/loss"
 	"ecardid/authn/passkey"
 	"ecardid/authn/password"
 	"ecardid/authn/recovery"
 	"ecardid/identity"
 	"ecardid/internal/clock"
+	"ecardid/internal/jose"
 	"ecardid/liveness"
 	"ecardid/templates"
 )
@@ -79,6 +81,9 @@ type Parts struct {
 	Codes    recovery.Keyed
 	Throttle recovery.Keyed
 
+	// ReceiptKey is the SM2 key that signs receipts of a loss now; nil or an error: none.
+	ReceiptKey func() (jose.Key, error)
+
 	// Browser is SHA-256 of the cookie that names the browser; empty when there is
 	// none, and then nothing begins. Source is the sender's address as the trusted hop
 	// tells it; the zero Addr when it cannot be told. Locale is the language chosen.
@@ -115,6 +120,12 @@ type Config struct {
 	SessionMax  time.Duration
 	FlowLife    time.Duration // ≤ 15 min, also the default
 	Trust       time.Duration // of a remembered browser: ≤ 30 days, also the default
+	// ManyPhones lets a citizen bind several; by default a new one takes the place of
+	// the one before.
+	ManyPhones bool
+	// CoolOff is how long after binding a phone nothing of high value is given; a day.
+	// Negative: not at all.
+	CoolOff time.Duration
 	// PasskeyPolicy for citizens; passkey.Open.
 	PasskeyPolicy passkey.Policy
 	// Home is where a login goes that nobody asked for; /account.
@@ -136,6 +147,7 @@ type Service struct {
 	// refusals bounds the audit entries strangers can cause while they are
 	// throttled anyway; the counters go on.
 	refusals *rate.Limiter
+	desk     *loss.Desk
 }
 
 // New checks the parts whole.
@@ -168,9 +180,15 @@ func New(p Parts) (*Service, error) {
 	if p.Observer == nil {
 		p.Observer = unobserved{}
 	}
+	if p.ReceiptKey == nil {
+		p.ReceiptKey = func() (jose.Key, error) { return jose.Key{}, errNoKey }
+	}
+	desk := &loss.Desk{Store: p.Store, Issuer: cfg.Origin, Signer: p.ReceiptKey, Keyed: p.Throttle, Rand: p.Rand, Log: p.Log}
 	const perSecond, burst = 5, 100
-	return &Service{Parts: p, refusals: rate.NewLimiter(perSecond, burst)}, nil
+	return &Service{Parts: p, refusals: rate.NewLimiter(perSecond, burst), desk: desk}, nil
 }
+
+var errNoKey = errors.New("authn: no key signs receipts")
 
 func (c Config) complete() (Config, error) {
 	var errs []error
@@ -191,6 +209,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Floor < identity.LevelBasic || c.Floor > identity.LevelBound {
 		errs = append(errs, fmt.Errorf("authn: Floor: %d is not basic, mfa or bound", c.Floor))
+	}
+	if c.CoolOff == 0 {
+		c.CoolOff = coolOff
 	}
 	if c.PasskeyPolicy == "" {
 		c.PasskeyPolicy = passkey.Open

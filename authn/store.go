@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ecardid/audit"
+	"ecardid/authn/loss"
 	"ecardid/authn/passkey"
 	"ecardid/authn/totp"
 	"ecardid/identity"
@@ -270,6 +271,9 @@ type TOTPs interface {
 // RecoveryCodes keeps hashes of recovery codes.
 type RecoveryCodes interface {
 	ReplaceRecovery(ctx context.Context, citizen identity.ID, hashes [][]byte, e audit.Event) error
+	// HasRecovery reports whether the code is the citizen's and unused. It decides
+	// nothing: whoever goes on spends it.
+	HasRecovery(ctx context.Context, citizen identity.ID, hash []byte) (bool, error)
 	// SpendRecovery spends one code; ErrNotFound when unknown, ErrSpent when used.
 	SpendRecovery(ctx context.Context, citizen identity.ID, hash []byte, e audit.Event) error
 }
@@ -340,7 +344,14 @@ type Devices interface {
 	// flows and approvals (SECURITY DV2). An active phone or authenticator is a
 	// factor: it goes only if what is left is enough. Unless it is only suspended
 	// the epoch is raised too; login e.Login lives on if it does not hang on the device.
+	// A loss is reported with ReportLoss, which raises it always.
 	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, enough Enough, e audit.Event) error
+
+	// RestoreDevice brings a suspended phone or authenticator back into use, with the
+	// passkeys on it and nothing else of before. Login e.Login, unless zero, must be
+	// alive: identity.ErrEnded. With alone a phone does not come back beside another
+	// active one: identity.ErrConflict.
+	RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, e audit.Event) error
 
 	// TrustBrowser stores a browser the citizen wants remembered.
 	TrustBrowser(ctx context.Context, d Device, f *Flow, e audit.Event) error
@@ -360,6 +371,11 @@ type PhoneEnrolment struct {
 	Code      []byte // SHA-256
 	Challenge string // set when the app has shown the code
 	Expires   time.Time
+	// Alone: the phone takes the place of those that are there.
+	Alone bool
+	// CoolOff is how long the citizen goes without scopes of high value once it is
+	// bound; zero when they stood at a counter.
+	CoolOff time.Duration
 }
 
 // Phones binds phones and hears them.
@@ -371,12 +387,22 @@ type Phones interface {
 	Enrolment(ctx context.Context, id identity.ID, now time.Time) (PhoneEnrolment, error)
 	// BindPhone finishes the enrolment and stores the phone: the login that opened
 	// it must be alive. ErrSpent when finished before, ErrConflict when the key is
-	// known (also a revoked one's: it returns only with a new key).
+	// known (also a revoked one's: it returns only with a new key). If the enrolment
+	// says so the phones that were there end with it, and all that hung on them.
 	BindPhone(ctx context.Context, enrolment identity.ID, d Device, now time.Time, e audit.Event) error
 	// Phone returns an active phone whose citizen may sign in.
 	Phone(ctx context.Context, id identity.ID) (Device, error)
 	// SpendNonce records a replay key until expires; ErrSpent when it is known.
 	SpendNonce(ctx context.Context, key []byte, expires, now time.Time) error
+}
+
+// Cards brings cards back.
+type Cards interface {
+	// RestoreCard makes a card that was reported lost for the time being normal again,
+	// spends the time step of the generator that proved it, and raises the epoch:
+	// devices stay suspended. ErrSpent when the step was used, ErrConflict when the
+	// card is in another state.
+	RestoreCard(ctx context.Context, citizen, generator identity.ID, step int64, e audit.Event) error
 }
 
 // An Approval asks a citizen's phones about one step of one flow.
@@ -464,7 +490,9 @@ type Store interface {
 	Passkeys
 	Devices
 	Phones
+	Cards
 	Approvals
 	Ceremonies
 	Journal
+	loss.Store
 }

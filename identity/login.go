@@ -19,6 +19,9 @@ type Login struct {
 	Seen    time.Time
 	Ends    time.Time // absolute end; the idle end is checked by the reader
 	Locale  string    // zh-CN or en, as last chosen
+	// Cooling: a new phone was bound, and until then nothing of high value is given
+	// (DESIGN D8); zero for never.
+	Cooling time.Time
 }
 
 // A Need is what somebody asks of a login before they go on. It is stored with

@@ -24,6 +24,22 @@ func (s CardState) Valid() bool {
 	return false
 }
 
+// MayBecome reports whether a card moves from s to the other state. Freezing is
+// cheap, and a card that is lost for good is replaced and not found again.
+func (s CardState) MayBecome(to CardState) bool {
+	switch to {
+	case CardNormal:
+		return s == CardFrozen || s == CardTempLost
+	case CardFrozen, CardTempLost:
+		return s == CardNormal
+	case CardLost:
+		return s == CardNormal || s == CardFrozen || s == CardTempLost
+	case CardCancelled:
+		return s.Valid() && s != CardCancelled
+	}
+	return false
+}
+
 // A DeviceState is where a device stands (DESIGN D8). Lost and revoked are final:
 // such a key returns only through a new enrolment.
 type DeviceState string
@@ -35,6 +51,19 @@ const (
 	DeviceLost      DeviceState = "lost"
 	DeviceRevoked   DeviceState = "revoked"
 )
+
+// MayBecome reports whether a device moves from s to the other state.
+func (s DeviceState) MayBecome(to DeviceState) bool {
+	switch to {
+	case DeviceActive:
+		return s == DeviceSuspended
+	case DeviceSuspended:
+		return s == DeviceActive
+	case DeviceLost, DeviceRevoked:
+		return s == DeviceActive || s == DeviceSuspended
+	}
+	return false
+}
 
 // A DeviceKind says what a device is.
 type DeviceKind string

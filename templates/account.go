@@ -99,6 +99,8 @@ type AddPhone struct {
 	Expires time.Time
 	PollURL string
 	BackURL string
+	// Replaces: the phone there is ends when this one is bound.
+	Replaces bool
 }
 
 // Session in the citizen's list.

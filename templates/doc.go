@@ -35,7 +35,10 @@
 //	PasswordChange       current password          password-submit
 //	AccountSecurity      do=passkey-rename (id, name) | passkey-remove (id) |
 //	                     totp-add | totp-remove | recovery-renew
-//	AccountDevices       do=device-rename (id, name) | device-end (id)
+//	AccountDevices       do=device-rename (id, name) | device-lost (id) |
+//	                     device-restore (id) | device-end (id)
+//	Lost                 username, proof, what=phone|card   lost-submit
+//	LossUndo             username, password, code   undo-submit
 //	AccountSessions      do=session-end (id) | sessions-end-others
 //	AccountConsents      do=consent-withdraw (id)
 //	AddPhone             -                         phone-continue

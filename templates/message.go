@@ -34,6 +34,11 @@ const (
 	ProblemName          Key = "problem.name"           // a device or passkey name
 	ProblemLastFactor    Key = "problem.last-factor"    // would fall below policy
 	ProblemFreshLogin    Key = "problem.fresh-login"    // needs a fresh second factor first
+	ProblemDeviceCode    Key = "problem.device-code"    // a device's code: unknown, over or answered
+	ProblemDeviceTries   Key = "problem.device-tries"   // too many of them, with "minutes"
+	ProblemLost          Key = "problem.lost"           // a report of a loss, whatever was wrong with it
+	ProblemUndo          Key = "problem.undo"           // undoing one, likewise
+	ProblemOtherPhone    Key = "problem.other-phone"    // another phone has taken its place
 
 	NoticeSaved            Key = "notice.saved"
 	NoticeRemoved          Key = "notice.removed"
@@ -44,6 +49,7 @@ const (
 	NoticeConsentWithdrawn Key = "notice.consent-withdrawn"
 	NoticeActivated        Key = "notice.activated"
 	NoticePhoneAdded       Key = "notice.phone-added"
+	NoticeDeviceRestored   Key = "notice.device-restored"
 
 	ErrorTitle        Key = "error.title"         // anything without a better name
 	ErrorNext         Key = "error.next"          //
@@ -65,12 +71,13 @@ const (
 // test compares it with the constants above.
 func spoken() []Key {
 	keys := []Key{
-		ProblemCredentials, ProblemThrottled, ProblemCode, ProblemCodeFormat, ProblemRecoveryCode, ProblemPasskey,
+		ProblemCredentials, ProblemLost, ProblemUndo, ProblemOtherPhone, ProblemThrottled, ProblemCode, ProblemCodeFormat, ProblemRecoveryCode, ProblemPasskey,
 		ProblemPasskeyMake, ProblemPhoneRefused, ProblemPhoneWaiting, ProblemExpired, ProblemForm, ProblemFaceConsent,
 		ProblemLiveness, ProblemLivenessDown, ProblemActivation, ProblemPasswordShort, ProblemPasswordLong,
 		ProblemPasswordWeak, ProblemPasswordWrong, ProblemGreeting, ProblemName, ProblemLastFactor, ProblemFreshLogin,
+		ProblemDeviceCode, ProblemDeviceTries,
 		NoticeSaved, NoticeRemoved, NoticePasswordChanged, NoticeDeviceEnded, NoticeSessionEnded, NoticeSessionsEnded,
-		NoticeConsentWithdrawn, NoticeActivated, NoticePhoneAdded,
+		NoticeConsentWithdrawn, NoticeActivated, NoticePhoneAdded, NoticeDeviceRestored,
 		ErrorTitle, ErrorNext, ErrorRequestTitle, ErrorRequestNext, ErrorExpiredTitle, ErrorExpiredNext,
 		ErrorMissingTitle, ErrorMissingNext, ErrorDeniedTitle, ErrorDeniedNext, ErrorLevelTitle, ErrorLevelNext,
 		ErrorMethodTitle, ErrorMethodNext,

@@ -21,8 +21,8 @@ func newsKinds() []string {
 	return []string{
 		"login.finish", "citizen.activate", "citizen.freeze", "citizen.restore", "activation.issue", "factors.reset",
 		"password.change", "greeting.change", "totp.bind", "totp.remove", "recovery.renew", "recovery.use",
-		"passkey.bind", "passkey.remove", "passkey.clone", "device.bind", "device.end", "device.reuse",
-		"phone.deny", "consent.give", "consent.withdraw", newsOther,
+		"passkey.bind", "passkey.remove", "passkey.clone", "device.bind", "device.end", "device.restore", "loss.report", "loss.undo", "device.reuse",
+		"phone.deny", "consent.give", "consent.cooloff", "consent.withdraw", newsOther,
 	}
 }
 

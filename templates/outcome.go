@@ -1,5 +1,7 @@
 package templates
 
+import "time"
+
 // Error tells what to do next. The cause is in the log, under the reference.
 type Error struct {
 	Title, Next Message // zero: ErrorTitle, ErrorNext
@@ -30,8 +32,44 @@ type SignedOut struct {
 	Frames []string
 }
 
-// Lost tells what to do about a lost card or phone, without signing in.
-type Lost struct{}
+// Lost reports a lost card or phone without signing in, and tells what else can be done.
+type Lost struct {
+	Problem                   Message
+	Account                   Text // what they typed, when they come back after a mistake
+	PhonePasskey, CardPasskey Ceremony
+	UndoURL                   string // LossUndo
+}
+
+func (p Lost) problem() Message { return p.Problem }
+
+// A LossKind says what was lost.
+type LossKind string
+
+// What can be lost.
+const (
+	LostPhone  LossKind = "phone"
+	LostCard   LossKind = "card"
+	LostDevice LossKind = "device"
+)
+
+// LossReceipt says what ended, to whoever has the number. It names nobody.
+type LossReceipt struct {
+	Number  string
+	Lost    LossKind
+	At      time.Time
+	Signed  string // JWS; "" when there was no key to sign with
+	UndoURL string
+}
+
+// LossUndo brings a card back that was reported lost.
+type LossUndo struct {
+	Problem    Message
+	Account    Text
+	Done       bool
+	DevicesURL string
+}
+
+func (p LossUndo) problem() Message { return p.Problem }
 
 // Privacy tells what is kept, why, and how long.
 type Privacy struct{}
@@ -42,15 +80,17 @@ func (Cancel) file() string        { return "cancel" }
 func (LogoutConfirm) file() string { return "logout-confirm" }
 func (SignedOut) file() string     { return "signed-out" }
 func (Lost) file() string          { return "lost" }
+func (LossReceipt) file() string   { return "loss-receipt" }
+func (LossUndo) file() string      { return "loss-undo" }
 func (Privacy) file() string       { return "privacy" }
 
 // every returns a zero value of each page. A page that is not here has no template.
 func every() []Page {
 	return []Page{
-		Login{}, SecondFactor{}, TOTPCode{}, RecoveryCode{}, PhoneApprove{}, PasskeyStep{}, BindDevice{}, StepUp{},
+		Login{}, Connect{}, Connected{}, SecondFactor{}, TOTPCode{}, RecoveryCode{}, PhoneApprove{}, PasskeyStep{}, BindDevice{}, StepUp{},
 		LivenessStart{}, LivenessWaiting{}, LivenessResult{}, Consent{}, FormPost{},
 		Activate{}, ActivatePassword{}, ActivateGreeting{}, EnrolChoice{}, EnrolTOTP{}, EnrolPasskey{}, RecoveryCodes{},
 		AccountHome{}, AccountSecurity{}, PasswordChange{}, AccountDevices{}, AddPhone{}, AccountSessions{}, AccountConsents{},
-		Error{}, Busy{}, Cancel{}, LogoutConfirm{}, SignedOut{}, Lost{}, Privacy{},
+		Error{}, Busy{}, Cancel{}, LogoutConfirm{}, SignedOut{}, Lost{}, LossReceipt{}, LossUndo{}, Privacy{},
 	}
 }

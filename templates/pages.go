@@ -28,7 +28,7 @@ type Page interface {
 type Pages struct {
 	site   site
 	assets map[string]asset
-	sets   map[Locale]map[string]*template.Template
+	sets   map[Locale]*template.Template // every page of a language, and the frame
 	langs  map[Locale]lexicon
 }
 
@@ -40,12 +40,25 @@ type site struct {
 	Style, Script, Icon                           string
 }
 
-// frame is what a template sees.
+// frame is what a template sees. The page's own blocks see it without what they
+// themselves become.
 type frame struct {
 	View View
 	Site site
 	Page Page
+
+	Title, Main, After template.HTML // written by the blocks of these names
 }
+
+// The blocks a page's file may define, and the names they have in the set, where the
+// frame and the parts are there once for all pages.
+const (
+	blockTitle = "title"
+	blockMain  = "main"
+	blockAfter = "after" // may be left out
+)
+
+func inSet(page, block string) string { return page + "/" + block }
 
 // chinaTime: the country keeps one. A fixed zone needs no zone database.
 func chinaTime() *time.Location { return time.FixedZone("UTC+8", 8*60*60) }
@@ -74,7 +87,7 @@ func load(c Config, html, locales fs.FS) (*Pages, error) {
 			Style: assets["style.css"].path, Script: assets["app.js"].path, Icon: assets["icon.svg"].path,
 		},
 		assets: assets,
-		sets:   make(map[Locale]map[string]*template.Template),
+		sets:   make(map[Locale]*template.Template),
 		langs:  langs,
 	}
 	if p.site.Helpline == "" {
@@ -89,7 +102,7 @@ func load(c Config, html, locales fs.FS) (*Pages, error) {
 	}
 	// The languages are independent of each other, and starting is waited for.
 	var working sync.WaitGroup
-	parsed, errs := make([]map[string]*template.Template, len(Locales())), make([]error, len(Locales()))
+	parsed, errs := make([]*template.Template, len(Locales())), make([]error, len(Locales()))
 	for i, l := range Locales() {
 		working.Go(func() {
 			sentences := needed
@@ -128,41 +141,57 @@ func load(c Config, html, locales fs.FS) (*Pages, error) {
 	return p, nil
 }
 
-// parsePages reads one language's pages and, unless needed is nil, notes which
-// sentences they say.
-func parsePages(html fs.FS, lang lexicon, needed map[Key][]string) (map[string]*template.Template, error) {
-	base, err := template.New("frame").Funcs(lang.funcs()).ParseFS(html, "html/_*.html")
+// parsePages reads one language's pages into one set and, unless needed is nil, notes
+// which sentences they say.
+//
+// A page is written into the frame as text that this package has escaped, and not
+// as a template the frame calls: every page would then need a frame of its own,
+// escaped for it, and forty of them in two languages were most of the memory of a
+// server that has nothing to do.
+func parsePages(html fs.FS, lang lexicon, needed map[Key][]string) (*template.Template, error) {
+	set, err := template.New("frame").Funcs(lang.funcs()).ParseFS(html, "html/_*.html")
 	if err != nil {
 		return nil, err
 	}
-	set := make(map[string]*template.Template)
+	known := make(map[string]bool)
 	for _, page := range every() {
 		name := page.file()
-		t, err := base.Clone()
+		if known[name] {
+			continue
+		}
+		known[name] = true
+		t, err := template.New(name).Funcs(lang.funcs()).ParseFS(html, "html/"+name+".html")
 		if err != nil {
 			return nil, err
 		}
-		if t, err = t.ParseFS(html, "html/"+name+".html"); err != nil {
-			return nil, err
-		}
-		for _, block := range []string{"title", "main"} {
+		for _, block := range []string{blockTitle, blockMain} {
 			if t.Lookup(block) == nil {
 				return nil, fmt.Errorf("page %s has no %s", name, block)
 			}
 		}
-		if needed != nil {
-			if err := collect(t, needed); err != nil {
-				return nil, err
+		for _, b := range t.Templates() {
+			switch block := b.Name(); {
+			case b.Tree == nil || block == name+".html": // what is outside the blocks: nothing
+			case block != blockTitle && block != blockMain && block != blockAfter:
+				return nil, fmt.Errorf("page %s has a block %s that nothing shows", name, block)
+			default:
+				if _, err := set.AddParseTree(inSet(name, block), b.Tree); err != nil {
+					return nil, err
+				}
 			}
 		}
-		set[name] = t
+	}
+	if needed != nil {
+		if err := collect(set, needed); err != nil {
+			return nil, err
+		}
 	}
 	files, err := fs.Glob(html, "html/[^_]*.html")
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range files {
-		if name := strings.TrimSuffix(strings.TrimPrefix(f, "html/"), ".html"); set[name] == nil {
+		if name := strings.TrimSuffix(strings.TrimPrefix(f, "html/"), ".html"); !known[name] {
 			return nil, fmt.Errorf("%s belongs to no page", f)
 		}
 	}
@@ -179,9 +208,26 @@ func (p *Pages) Render(w io.Writer, v View, page Page) error {
 	if err := v.check(); err != nil {
 		return fmt.Errorf("rendering %s: %w", page.file(), err)
 	}
+	set, name := p.sets[v.Locale], page.file()
+	f := frame{View: v, Site: p.site, Page: page}
 	var b bytes.Buffer
-	if err := p.sets[v.Locale][page.file()].ExecuteTemplate(&b, "frame", frame{v, p.site, page}); err != nil {
-		return fmt.Errorf("rendering %s: %w", page.file(), err)
+	for _, block := range []struct {
+		name string
+		text *template.HTML
+	}{{blockTitle, &f.Title}, {blockMain, &f.Main}, {blockAfter, &f.After}} {
+		t := set.Lookup(inSet(name, block.name))
+		if t == nil {
+			continue
+		}
+		b.Reset()
+		if err := t.Execute(&b, f); err != nil {
+			return fmt.Errorf("rendering %s: %w", name, err)
+		}
+		*block.text = template.HTML(b.String()) // the template has escaped it
+	}
+	b.Reset()
+	if err := set.ExecuteTemplate(&b, "frame", f); err != nil {
+		return fmt.Errorf("rendering %s: %w", name, err)
 	}
 	_, err := b.WriteTo(w)
 	return err

@@ -161,8 +161,10 @@ type Consent struct {
 	Scopes  []Scope
 	// Payments are agreed to this once; they come first on the page.
 	Payments []Payment
-	Until    time.Time // when the consent ends by itself; zero: with the citizen's word
-	Token    string    // ties the answer to this request and login; goes into the field "token"
+	// DeviceCode is what a device shows that asks, to be compared; "" for an application.
+	DeviceCode Text
+	Until      time.Time // when the consent ends by itself; zero: with the citizen's word
+	Token      string    // ties the answer to this request and login; goes into the field "token"
 }
 
 // A Payment is what a citizen agrees to pay. Account and Reference may be empty.

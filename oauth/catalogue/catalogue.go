@@ -38,6 +38,7 @@ type Scope struct {
 	Token    Form              `yaml:"token"`
 	Once     bool              `yaml:"once"`
 	Client   bool              `yaml:"client"`
+	CoolOff  bool              `yaml:"cooloff"`
 	Title    map[string]string `yaml:"title"`
 	Purpose  map[string]string `yaml:"purpose"`
 
@@ -196,6 +197,15 @@ func (c *Catalogue) Level(scopes []string) identity.Level {
 		}
 	}
 	return least
+}
+
+// CoolOff reports whether one of scopes is not given for a while after a phone was
+// bound.
+func (c *Catalogue) CoolOff(scopes []string) bool {
+	return slices.ContainsFunc(scopes, func(name string) bool {
+		s, ok := c.Scope(name)
+		return ok && s.CoolOff
+	})
 }
 
 // Form is what an access token with these scopes looks like: opaque as soon as

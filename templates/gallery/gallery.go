@@ -57,6 +57,10 @@ func known() templates.Step {
 	return s
 }
 
+func deviceStep() templates.Step {
+	return templates.Step{Asker: templates.Asker{Name: "市民服务自助终端", Admission: templates.Admitted}}
+}
+
 func with(s templates.Step, problem templates.Message, others ...templates.Option) templates.Step {
 	s.Problem, s.Others = problem, others
 	return s
@@ -122,6 +126,16 @@ func signIn() []Sample {
 			},
 			Scopes: []templates.Scope{{Title: "使用医保支付", Purpose: "用您的医保账户支付费用"}},
 		}},
+		{"consent-device", templates.Consent{
+			Step: deviceStep(), Account: "王*英（尾号 002X）", DeviceCode: "WDJB-MJHT",
+			Scopes: []templates.Scope{{Title: "社会保障卡基本信息", Purpose: "确认您的参保身份", Claims: []templates.Text{"姓名", "发卡地区"}}},
+		}},
+		{"connect", templates.Connect{}},
+		{"connect-link", templates.Connect{Code: "WDJB-MJHT"}},
+		{"connect-problem", templates.Connect{Step: templates.Step{Problem: templates.Say(templates.ProblemDeviceCode)}, Code: "WDJB-MJHX"}},
+		{"connect-tries", templates.Connect{Step: templates.Step{Problem: templates.Say(templates.ProblemDeviceTries, "minutes", 15)}}},
+		{"connected", templates.Connected{Allowed: true}},
+		{"connected-declined", templates.Connected{}},
 		{"consent-claims", templates.Consent{
 			Step: step(), Account: "王*英（尾号 002X）",
 			Scopes: []templates.Scope{
@@ -227,7 +241,16 @@ func outcome() []Sample {
 		{"signed-out-frames", templates.SignedOut{
 			Client: "养老金服务大厅", ReturnURL: "https://pension.example.cn/bye", Frames: []string{"https://pension.example.cn/front?iss=x&sid=y"},
 		}},
-		{"lost", templates.Lost{}},
+		{"lost", templates.Lost{PhonePasskey: ceremony(), CardPasskey: ceremony(), UndoURL: "/lost/undo"}},
+		{"lost-problem", templates.Lost{Problem: templates.Say(templates.ProblemLost), Account: "A12345678", PhonePasskey: ceremony(), CardPasskey: ceremony(), UndoURL: "/lost/undo"}},
+		{"loss-receipt", templates.LossReceipt{
+			Number: "7Q2M-K9RX-41TB", Lost: templates.LostPhone, At: day(22, 8, 15), Signed: "eyJhbGciOiJTR0RfU00zX1NNMiJ9.eyJqdGkiOiI3UTJNLUs5UlgtNDFUQiJ9.c2FtcGxl", UndoURL: "/lost/undo",
+		}},
+		{"loss-receipt-card", templates.LossReceipt{Number: "7Q2M-K9RX-41TB", Lost: templates.LostCard, At: day(22, 8, 15), UndoURL: "/lost/undo"}},
+		{"loss-receipt-device", templates.LossReceipt{Number: "7Q2M-K9RX-41TB", Lost: templates.LostDevice, At: day(22, 8, 15), UndoURL: "/lost/undo"}},
+		{"loss-undo", templates.LossUndo{}},
+		{"loss-undo-problem", templates.LossUndo{Problem: templates.Say(templates.ProblemUndo), Account: "A12345678"}},
+		{"loss-undone", templates.LossUndo{Done: true, DevicesURL: "/account/devices"}},
 		{"privacy", templates.Privacy{}},
 	}
 }
