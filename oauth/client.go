@@ -138,7 +138,8 @@ type Client struct {
 	Dynamic      bool   `json:"-"`
 	Registration []byte `json:"-"`
 
-	// Epoch rises with each suspension. What was issued in another is dead.
+	// Epoch rises with each suspension, and when a client that registered itself becomes
+	// another (Registrations.UpdateClient). What was issued in another epoch is dead.
 	Epoch int64 `json:"-"`
 
 	// Secrets are keyed hashes of up to two secrets, so that one can be replaced

@@ -92,6 +92,9 @@ func ValidateRegistration(data []byte, t Terms) (Client, error) {
 	if slices.ContainsFunc(c.Scopes(), func(s string) bool { return !slices.Contains(t.Scope, s) }) {
 		return Client{}, &MetadataError{"scope", "is more than this registration may have"}
 	}
+	if err := checkAtHome(&c); err != nil {
+		return Client{}, err
+	}
 	return c, nil
 }
 
@@ -354,7 +357,10 @@ func checkIdentity(c *Client) error {
 		return &MetadataError{"client_name", "is too long or has control or direction characters"}
 	}
 	for tag, name := range c.Names {
-		if len(tag) > 35 || name == "" || !readable(name) {
+		if tag == "" || len(tag) > 35 {
+			return &MetadataError{"client_name#" + tag, "has no language tag behind the number sign, or a long one (RFC 7591 §2.2)"}
+		}
+		if name == "" || !readable(name) {
 			return &MetadataError{"client_name#" + tag, "is empty, too long or has control or direction characters"}
 		}
 	}
@@ -370,10 +376,12 @@ func readable(s string) bool {
 		})
 }
 
-// Asker is the client as a citizen may see it, about to be sent to redirect.
+// Asker is the client as a citizen may see it, about to be sent to redirect. Admitted
+// is one whom an operator has let in: who registered itself was assessed by nobody
+// (SECURITY CN2).
 func (c *Client) Asker(redirect string) identity.Asker {
 	names := make(map[string]string, len(c.Names)+1)
 	maps.Copy(names, c.Names)
 	names[""] = c.Name
-	return identity.Asker{ClientID: c.ID, Name: names, Host: RedirectHost(redirect), Admitted: c.State == ClientLive, RedirectURI: redirect}
+	return identity.Asker{ClientID: c.ID, Name: names, Host: RedirectHost(redirect), Admitted: c.State == ClientLive && !c.Dynamic, RedirectURI: redirect}
 }

@@ -206,7 +206,8 @@ func (everything) Unknown(scopes []string) []string {
 // What the server has not, nobody is admitted with.
 func TestOffer(t *testing.T) {
 	all := Offer{
-		Scopes: everything{}, Algs: []jose.Alg{jose.ES256, jose.RS256}, Certificates: true, ClientCA: true, Device: true, Details: []string{"insurance_payment"},
+		Scopes: everything{}, Algs: []jose.Alg{jose.ES256, jose.RS256}, Certificates: true, ClientCA: true, Device: true,
+		Details: map[string]string{"insurance_payment": "openid"},
 	}
 	for name, test := range map[string]struct {
 		doc    string
@@ -219,7 +220,9 @@ func TestOffer(t *testing.T) {
 		"authenticate": {`"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"a.example"`, func(o *Offer) { o.Certificates = false }, "token_endpoint_auth_method"},
 		"no client CA": {`"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"a.example"`, func(o *Offer) { o.ClientCA = false }, "token_endpoint_auth_method"},
 		"device":       {`"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]`, func(o *Offer) { o.Device = false }, "grant_types"},
-		"details":      {`"authorization_details_types":["insurance_payment"]`, func(o *Offer) { o.Details = nil }, "authorization_details_types"},
+		"details":      {`"scope":"openid","authorization_details_types":["insurance_payment"]`, func(o *Offer) { o.Details = nil }, "authorization_details_types"},
+		"scope of details": {`"scope":"openid","authorization_details_types":["insurance_payment"]`,
+			func(o *Offer) { o.Details = map[string]string{"insurance_payment": "insurance.pay"} }, "authorization_details_types"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := ValidateClient([]byte(`{"client_name":"Clinic","redirect_uris":["https://rp.example/cb"],` + test.doc + `}`))

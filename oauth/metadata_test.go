@@ -80,6 +80,13 @@ func TestValidateClientRefuses(t *testing.T) {
 		"fapi2-with-secret":        with(`"profile":"fapi2"`),
 		"state":                    with(`"state":"dead"`),
 		"negative-max-age":         with(`"default_max_age":-1`),
+		"endless-max-age":          with(`"default_max_age":2147483648`),
+		"wrapping-max-age":         with(`"default_max_age":18446744074`),
+		"longest-max-age":          with(`"default_max_age":9223372036854775807`),
+		"local-name-of-nowhere":    with(`"client_name#":"x"`),
+		"sector-and-loopback":      `{"client_name":"Clinic","redirect_uris":["https://a.example/cb","http://127.0.0.1/cb"]}`,
+		"sector-and-localhost":     `{"client_name":"Clinic","redirect_uris":["http://localhost:8080/cb","https://a.example/cb"]}`,
+		"loopback-and-localhost":   `{"client_name":"Clinic","redirect_uris":["http://127.0.0.1/cb","http://localhost/cb"]}`,
 		"several-sectors":          `{"client_name":"Clinic","redirect_uris":["https://a.example/cb","https://b.example/cb"]}`,
 		"resource-server-open":     with(`"resources":["urn:x"],"token_endpoint_auth_method":"none"`),
 		"request-object-encrypted": with(`"request_object_encryption_alg":"RSA-OAEP-256"`),
@@ -101,7 +108,12 @@ func TestValidateClientRefuses(t *testing.T) {
 			}
 		})
 	}
-	for _, members := range []string{`"dpop_bound_access_tokens":false`, `"logo_uri":"https://rp.example/logo.png"`, `"request_uris":[]`,
+	for _, redirects := range []string{`"https://a.example/cb","https://a.example:8443/cb"`, `"http://127.0.0.1/cb","http://[::1]/cb"`, `"http://localhost/a","http://localhost:1/b"`} {
+		if _, err := ValidateClient([]byte(`{"client_name":"Clinic","redirect_uris":[` + redirects + `]}`)); err != nil {
+			t.Errorf("%s: %v", redirects, err)
+		}
+	}
+	for _, members := range []string{`"default_max_age":2147483647`, `"dpop_bound_access_tokens":false`, `"logo_uri":"https://rp.example/logo.png"`, `"request_uris":[]`,
 		`"request_uris":["https://rp.example/r#47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"]`, `"profile":"oidc","pkce_optional":true`} {
 		if _, err := ValidateClient([]byte(with(members))); err != nil {
 			t.Errorf("%s: %v", members, err)

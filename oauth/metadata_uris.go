@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,18 +42,54 @@ func checkURIs(c *Client) error {
 	if c.SectorIdentifierURI != "" && httpsHost(c.SectorIdentifierURI) == "" {
 		return &MetadataError{"sector_identifier_uri", "must be https"}
 	}
-	if c.SubjectType != SubjectPublic && c.SectorIdentifierURI == "" {
-		hosts := map[string]bool{}
-		for _, uri := range c.RedirectURIs {
-			if host := httpsHost(uri); host != "" {
-				hosts[host] = true
-			}
+	if c.SubjectType != SubjectPublic && c.SectorIdentifierURI == "" && scattered(c.RedirectURIs) {
+		return &MetadataError{"sector_identifier_uri", "is needed when redirect_uris are on several hosts (OpenID Connect Core §8.1)"}
+	}
+	return nil
+}
+
+// scattered reports whether redirect URIs are on more than one host. This machine is
+// one, too: whoever listens on it would be told the subjects of the host beside it. Its
+// addresses are one host, of which an application uses what there is (RFC 8252 §7.3).
+func scattered(uris []string) bool {
+	first := ""
+	for i, uri := range uris {
+		host := ""
+		if u, err := url.Parse(uri); err == nil {
+			host = u.Hostname()
 		}
-		if len(hosts) > 1 {
-			return &MetadataError{"sector_identifier_uri", "is needed when redirect_uris are on several hosts (OpenID Connect Core §8.1)"}
+		if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
+			host = "127.0.0.1"
+		}
+		if i == 0 {
+			first = host
+		}
+		if host != first {
+			return true
+		}
+	}
+	return false
+}
+
+// checkAtHome: who registers itself is told of logouts where its people come back to,
+// and nowhere else. An operator may have said otherwise.
+func checkAtHome(c *Client) error {
+	for name, uri := range map[string]string{
+		"backchannel_logout_uri": c.BackChannelLogoutURI, "frontchannel_logout_uri": c.FrontChannelLogoutURI,
+	} {
+		if uri != "" && !slices.ContainsFunc(c.RedirectURIs, func(r string) bool { return httpsHost(r) == httpsHost(uri) }) {
+			return &MetadataError{name, "is on another host than every redirect URI"}
 		}
 	}
 	return nil
+}
+
+// URIs lists every web address that the registration names.
+func (c *Client) URIs() []string {
+	all := slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs, []string{
+		c.URI, c.PolicyURI, c.TOSURI, c.JWKSURI, c.SectorIdentifierURI, c.InitiateLoginURI, c.BackChannelLogoutURI, c.FrontChannelLogoutURI,
+	})
+	return slices.DeleteFunc(all, func(uri string) bool { return uri == "" })
 }
 
 // checkLogout: the back channel is called by us, and the front channel is shown

@@ -21,8 +21,9 @@ type Offer struct {
 	Certificates, ClientCA bool
 	// Device: the device grant is switched on (RFC 8628).
 	Device bool
-	// Details are the types of authorization_details (RFC 9396).
-	Details []string
+	// Details are the types of authorization_details (RFC 9396), each with the scope
+	// that says who may have details of that type.
+	Details map[string]string
 }
 
 // Check says what the client counts on that is not there.
@@ -45,8 +46,12 @@ func (o Offer) Check(c *Client) error {
 		return &MetadataError{"grant_types", "names the device grant, which is switched off here"}
 	}
 	for _, name := range c.DetailsTypes {
-		if !slices.Contains(o.Details, name) {
+		scope, known := o.Details[name]
+		if !known {
 			return &MetadataError{"authorization_details_types", "names a type that is not known here"}
+		}
+		if !c.Allows(scope) {
+			return &MetadataError{"authorization_details_types", "names " + name + ", which only a client with the scope " + scope + " may have"}
 		}
 	}
 	return nil

@@ -55,9 +55,16 @@ func (s Subjects) Session(c *Client, session identity.ID) string {
 // its sector_identifier_uri, else of its https redirect URIs, which ValidateClient
 // has seen to be one. Where there is no such host, as for an app on a loopback
 // address, the client stands for itself.
+//
+// So does a client that registered itself, unless it has a sector_identifier_uri, whose
+// document was read: anybody can name a host among redirect URIs, and would have the
+// subjects of whoever is there.
 func (c *Client) Sector() string {
 	if host := httpsHost(c.SectorIdentifierURI); host != "" {
 		return host
+	}
+	if c.Dynamic {
+		return "client:" + c.ID
 	}
 	for _, uri := range c.RedirectURIs {
 		if host := httpsHost(uri); host != "" {

@@ -75,7 +75,7 @@ func (c *caller) send(method, path, body string, headers ...string) *httptest.Re
 }
 
 func concrete(pattern string) string {
-	return strings.NewReplacer("{$}", "", "{id}", "0123456789abcdef0123456789abcdef").Replace(pattern)
+	return strings.NewReplacer("{$}", "", "{id}", "0123456789abcdef0123456789abcdef", "{number}", "0000-0000-0000").Replace(pattern)
 }
 
 // changes tells whether anybody wrote to the database since it was last asked.
@@ -299,7 +299,7 @@ func TestMethods(t *testing.T) {
 		{"PUT", "/userinfo", 405, "GET, HEAD, POST", jsonType},
 		{"OPTIONS", "/token", 405, "POST", jsonType},
 		{"POST", "/jwks", 405, "GET, HEAD", jsonType},
-		{"POST", "/lost", 405, "GET, HEAD", "text/html; charset=utf-8"},
+		{"POST", "/privacy", 405, "GET, HEAD", "text/html; charset=utf-8"},
 		{"GET", "/preferences", 405, "POST", "text/html; charset=utf-8"},
 		{"GET", "/login/choose", 405, "POST", "text/html; charset=utf-8"},
 		{"DELETE", "/", 405, "GET, HEAD", "text/html; charset=utf-8"},

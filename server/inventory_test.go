@@ -16,6 +16,12 @@ import (
 const inventory = `
 page     anybody  GET  /{$}
 page     anybody  GET  /lost
+page     anybody  POST /lost form
+page     anybody  POST /lost/passkey/options json
+page     anybody  POST /lost/passkey/finish json
+page     anybody  GET  /lost/receipt/{number}
+page     anybody  GET  /lost/undo
+page     anybody  POST /lost/undo form
 page     anybody  GET  /privacy
 page     anybody  POST /preferences form
 public   anybody  GET  /assets/
@@ -109,6 +115,10 @@ entry    anybody  POST /end-session form
 page     citizen  GET  /end-session/confirm
 page     citizen  POST /end-session/confirm form
 page     citizen  GET  /end-session/done
+protocol client   POST /device-authorization form
+page     citizen  GET  /connect
+page     citizen  POST /connect form
+page     citizen  GET  /connect/done
 protocol client   POST /token form
 protocol client   GET  /userinfo
 protocol client   POST /userinfo form

@@ -12,9 +12,6 @@ import (
 	"unicode/utf8"
 )
 
-// MaxHeader is what the listener allows for all headers together (SECURITY DS1).
-const MaxHeader = 32 << 10
-
 // Limits before work (SECURITY DS1).
 const (
 	maxBody   = 64 << 10

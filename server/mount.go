@@ -19,7 +19,9 @@ import (
 // it against a table with a row for each (SECURITY §18).
 func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *provider.Provider, home *account.Service) {
 	s.add(Route{Method: http.MethodGet, Pattern: "/{$}", Class: Page, Who: "anybody", Handler: http.RedirectHandler("/account", http.StatusSeeOther)})
-	s.add(Route{Method: http.MethodGet, Pattern: "/lost", Class: Page, Who: "anybody", Handler: s.still(templates.Lost{})})
+	for _, r := range login.LossRoutes() {
+		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Page, Takes: r.Takes, Who: "anybody", Handler: r.Handler})
+	}
 	s.add(Route{Method: http.MethodGet, Pattern: "/privacy", Class: Page, Who: "anybody", Handler: s.still(templates.Privacy{})})
 	s.add(Route{Method: http.MethodPost, Pattern: "/preferences", Class: Page, Takes: formType, Who: "anybody", Handler: http.HandlerFunc(s.preferences)})
 	s.add(Route{Method: http.MethodGet, Pattern: templates.AssetPrefix, Class: Public, Who: "anybody", Handler: s.pages.Assets()})

@@ -10,6 +10,7 @@ import (
 	"ecardid/authn"
 	"ecardid/identity"
 	"ecardid/oauth"
+	"ecardid/oauth/devicegrant"
 	"ecardid/oauth/logout"
 	"ecardid/templates"
 )
@@ -151,7 +152,7 @@ func (p oauthPages) Consent(w http.ResponseWriter, r *http.Request, c oauth.Cons
 	}
 	v := p.s.view(r)
 	v.Path = c.Path
-	page := templates.Consent{Step: templates.Step{Asker: asker(c.Asker, v.Locale)}, Account: templates.Text(acc.MaskedName), Until: c.Until, Token: c.Token}
+	page := templates.Consent{Step: templates.Step{Asker: asker(c.Asker, v.Locale)}, Account: templates.Text(acc.MaskedName), DeviceCode: templates.Text(c.UserCode), Until: c.Until, Token: c.Token}
 	for _, sc := range c.Scopes {
 		one := templates.Scope{Title: in(sc.Title, v.Locale), Purpose: in(sc.Purpose, v.Locale), New: sc.New}
 		for _, claim := range sc.Claims {
@@ -203,6 +204,26 @@ func (p oauthPages) FormPost(w http.ResponseWriter, r *http.Request, f oauth.For
 		targets = append(targets, t)
 	}
 	p.s.send(w, r, http.StatusOK, v, templates.SignIn, targets, page)
+}
+
+// Connect implements devicegrant.Pages. What follows the form may lead to sign-in, and
+// never to another site.
+func (p oauthPages) Connect(w http.ResponseWriter, r *http.Request, c devicegrant.ConnectView) {
+	v := p.s.view(r)
+	v.Path = c.Path
+	page := templates.Connect{Code: templates.Text(c.Code)}
+	switch c.Trouble {
+	case devicegrant.WrongCode:
+		page.Problem = templates.Say(templates.ProblemDeviceCode)
+	case devicegrant.TooManyTries:
+		page.Problem = templates.Say(templates.ProblemDeviceTries, "minutes", int(c.Wait.Minutes()))
+	}
+	p.s.send(w, r, http.StatusOK, v, templates.Plain, nil, page)
+}
+
+// Connected implements devicegrant.Pages.
+func (p oauthPages) Connected(w http.ResponseWriter, r *http.Request, c devicegrant.ConnectedView) {
+	p.s.write(w, r, http.StatusOK, templates.Connected{Allowed: c.Allowed})
 }
 
 // LogoutConfirm implements logout.Pages.

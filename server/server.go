@@ -199,8 +199,9 @@ func (s *Server) signIn(in Ingredients, u *url.URL, keys sealed) (*authn.Service
 		Store: in.Store, Hasher: in.Hasher, Policy: password.NewPolicy(in.Leaks, in.Log), Passkeys: relying,
 		Codes: keys.index("recovery"), Throttle: keys.index("throttle"),
 		Browser: Browser, Source: s.sources.Of, Locale: s.Locale, Render: s.Answer, Say: s.Say,
-		Leave: func(ctx context.Context, session identity.ID) (string, error) { return s.protocol.Leave(ctx, session) },
-		Clock: in.Clock, Rand: in.Rand, Log: in.Log, Observer: in.Metrics, Config: in.Login,
+		Leave:      func(ctx context.Context, session identity.ID) (string, error) { return s.protocol.Leave(ctx, session) },
+		ReceiptKey: func() (jose.Key, error) { return s.keyring.Signer(jose.SM2) },
+		Clock:      in.Clock, Rand: in.Rand, Log: in.Log, Observer: in.Metrics, Config: in.Login,
 	}
 	if in.Liveness != nil { // a nil engine in an interface would not be nil
 		parts.Liveness = in.Liveness
@@ -218,6 +219,10 @@ type logins struct {
 }
 
 func (l logins) Current(r *http.Request) (identity.Login, error) { return l.login.Current(r) }
+
+func (l logins) Token(r *http.Request) []byte { return l.login.Token(r) }
+
+func (l logins) Seen(r *http.Request, in identity.Login) identity.Login { return l.login.Seen(r, in) }
 
 func (l logins) Raise(w http.ResponseWriter, r *http.Request, need identity.Need, back string) {
 	if _, chosen := only(r, localeCookie); !chosen && len(oauth.UILocales(r.Context())) > 0 {

@@ -51,10 +51,11 @@ type house struct {
 
 	ingredients server.Ingredients
 
-	seed    totp.Seed
-	secret  string // of the client "pension"
-	records string // and of the resource server "records"
-	citizen identity.ID
+	seed     totp.Seed
+	secret   string // of the client "pension"
+	records  string // and of the resource server "records"
+	terminal string // and of "terminal", which has the device grant
+	citizen  identity.ID
 }
 
 const (
@@ -115,7 +116,7 @@ func newHouse(t testing.TB, change ...func(*server.Ingredients)) *house {
 		Issuer: h.issuer, Store: h.store, Catalogue: cat,
 		Pages: templates.Config{Authority: "示例省人力资源和社会保障厅", Domain: "login.ecard.example"},
 		Login: authn.Config{}, Passkeys: passkey.Config{}, Attest: must[attest.Set](t)(attest.NewSet(attest.Unattested{})),
-		KeyPolicy: keyring.DefaultPolicy(), Clock: h.clock, Rand: rand.Reader,
+		KeyPolicy: keyring.DefaultPolicy(), DeviceGrant: true, Clock: h.clock, Rand: rand.Reader,
 		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Metrics: server.NewMetrics(),
 	}
 	for _, c := range change {
@@ -161,6 +162,8 @@ func (h *house) people(t testing.TB) {
 	h.secret = h.client(t, `{"client_id":"pension","client_name":"Pension office",
 	 "redirect_uris":["`+callback+`"],"grant_types":["authorization_code","refresh_token"],
 	 "scope":"openid profile offline_access card.basic pension.read pension.claim","token_endpoint_auth_method":"client_secret_basic"}`)
+	h.terminal = h.client(t, `{"client_id":"terminal","client_name":"Terminal","grant_types":["urn:ietf:params:oauth:grant-type:device_code"],
+	 "scope":"openid card.basic","token_endpoint_auth_method":"client_secret_basic"}`)
 	h.records = h.client(t, `{"client_id":"records","client_name":"Pension records","grant_types":["client_credentials"],
 	 "resources":["urn:ecardid:resource:pension"],"token_endpoint_auth_method":"client_secret_basic"}`)
 }

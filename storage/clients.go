@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -105,11 +106,11 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 		if err := raise(ctx, tx, clientsVersion); err != nil {
 			return err
 		}
-		moved, err := movedOn(ctx, tx, c)
-		if err != nil {
+		before, err := clientBefore(ctx, tx, c.ID)
+		if err != nil && !errors.Is(err, errNoRows) {
 			return err
 		}
-		if moved {
+		if err == nil && movedOn(before, c) {
 			if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, c.ID); err != nil {
 				return err
 			}
@@ -129,23 +130,36 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
 	return nil
 }
 
-// movedOn reports whether c is to be another client than the one whose requests are
-// waiting: suspended, or with other redirect URIs, scope or authentication.
-func movedOn(ctx context.Context, tx db, c oauth.Client) (bool, error) {
+// clientBefore reads what a client's registration says before it is replaced, or
+// errNoRows when there is none.
+func clientBefore(ctx context.Context, tx db, id string) (oauth.Client, error) {
 	var metadata string
-	err := tx.queryRow(ctx, `SELECT metadata FROM clients WHERE id = $1`, c.ID).Scan(&metadata)
-	if errors.Is(err, errNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
+	if err := tx.queryRow(ctx, `SELECT metadata FROM clients WHERE id = $1`, id).Scan(&metadata); err != nil {
+		return oauth.Client{}, err
 	}
 	var before clientRow
 	if err := json.Unmarshal([]byte(metadata), &before); err != nil {
-		return false, fmt.Errorf("client %s: metadata: %w", c.ID, err)
+		return oauth.Client{}, fmt.Errorf("client %s: metadata: %w", id, err)
 	}
+	c := before.Client
+	c.Names = before.Names
+	return c, nil
+}
+
+// movedOn reports whether c is to be another client than the one whose requests are
+// waiting: suspended, or with other redirect URIs, scope or authentication.
+func movedOn(before, c oauth.Client) bool {
 	return c.State != oauth.ClientLive || !slices.Equal(c.RedirectURIs, before.RedirectURIs) || c.Scope != before.Scope ||
-		authentication(c) != authentication(before.Client), nil
+		authentication(c) != authentication(before)
+}
+
+// madeOver reports whether c is to be another client than the one that citizens agreed
+// to: with another name, going elsewhere, told other subjects, or held by whoever has
+// other keys.
+func madeOver(before, c oauth.Client) bool {
+	return !slices.Equal(c.RedirectURIs, before.RedirectURIs) || c.Name != before.Name || !maps.Equal(c.Names, before.Names) ||
+		c.SubjectType != before.SubjectType || c.SectorIdentifierURI != before.SectorIdentifierURI ||
+		authentication(c) != authentication(before)
 }
 
 // authentication is how a client shows who it is, secrets aside: one of those is
@@ -172,15 +186,18 @@ func (s *Store) WithdrawClient(ctx context.Context, id string, now time.Time, e 
 // endClient carries out the update, which ends one client, and forgets its requests.
 func (s *Store) endClient(ctx context.Context, id, update string, now time.Time, e audit.Event) error {
 	return s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		// The version row first, as whoever changes a client has it: in the other order
+		// the two wait for each other, and a client that updates itself without a pause
+		// could put off its own end.
+		if err := raise(ctx, tx, clientsVersion); err != nil {
+			return err
+		}
 		if err := only(ctx, tx, identity.ErrNotFound, update, ms(now), id); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, id); err != nil {
 			return err
 		}
-		if err := record(ctx, tx, e); err != nil {
-			return err
-		}
-		return raise(ctx, tx, clientsVersion)
+		return record(ctx, tx, e)
 	})
 }

@@ -193,8 +193,8 @@ func (s *Store) SpendNonce(ctx context.Context, key []byte, expires, now time.Ti
 
 // OpenEnrolment implements authn.Phones.
 func (s *Store) OpenEnrolment(ctx context.Context, e authn.PhoneEnrolment) error {
-	_, err := s.db.exec(ctx, `INSERT INTO enrolments (id, citizen_id, login_id, code, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		bin(e.ID), bin(e.Citizen), bin(e.Login), e.Code, ms(e.Expires))
+	_, err := s.db.exec(ctx, `INSERT INTO enrolments (id, citizen_id, login_id, code, expires_at, alone, cooloff) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		bin(e.ID), bin(e.Citizen), bin(e.Login), e.Code, ms(e.Expires), e.Alone, e.CoolOff.Milliseconds())
 	return wrap(err, "opening an enrolment")
 }
 
@@ -234,9 +234,11 @@ func (s *Store) BindPhone(ctx context.Context, enrolment identity.ID, d authn.De
 			return err
 		}
 		var login identity.ID
+		var alone bool
+		var cooloff int64
 		err = tx.queryRow(ctx, `UPDATE enrolments SET finished_at = $1
- WHERE id = $2 AND citizen_id = $3 AND challenge IS NOT NULL AND finished_at IS NULL AND expires_at > $1 RETURNING login_id`,
-			ms(now), bin(enrolment), bin(d.Citizen)).Scan(&login)
+ WHERE id = $2 AND citizen_id = $3 AND challenge IS NOT NULL AND finished_at IS NULL AND expires_at > $1 RETURNING login_id, alone, cooloff`,
+			ms(now), bin(enrolment), bin(d.Citizen)).Scan(&login, &alone, &cooloff)
 		if errors.Is(err, errNoRows) {
 			return whyNot(ctx, tx, `SELECT 1 FROM enrolments WHERE id = $1 AND citizen_id = $2 AND finished_at IS NOT NULL`, bin(enrolment), bin(d.Citizen))
 		}
@@ -248,6 +250,16 @@ func (s *Store) BindPhone(ctx context.Context, enrolment identity.ID, d authn.De
 		}
 		if err := aliveIn(ctx, tx, h, d.Citizen, login, now); err != nil {
 			return err
+		}
+		if alone {
+			if err := s.alonePhone(ctx, tx, d.Citizen, login, e); err != nil {
+				return err
+			}
+		}
+		if cooloff > 0 {
+			if _, err := tx.exec(ctx, `UPDATE citizens SET cooling_until = $1 WHERE id = $2`, ms(now)+cooloff, bin(d.Citizen)); err != nil {
+				return err
+			}
 		}
 		if err := s.insertDevice(ctx, tx, d); err != nil {
 			return err

@@ -16,10 +16,12 @@
 //	               shapes differ, are in grants_postgres.go and grants_sqlite.go
 //	once.go        values that may be used once, spent by the statement they came with
 //	exchange.go    grants derived from grants
+//	devicecodes.go devices that wait for somebody to answer
 //	farewells.go   the outbox of sessions that ended
 //	locks.go       what changes a citizen's logins or factors locks the citizen first
 //	sealing.go     personal data under the data keys
-//	trail.go       the chain over the audit trail
+//	events.go      audit entries, each with its MAC, in the transaction of the act
+//	trail.go       the chain over the audit trail, its end, its export
 //	operator.go    what the command line asks for, and sweeping
 //	db.go          the small interface every operation is written against
 //	pgdb.go        that interface over pgx

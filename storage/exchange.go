@@ -11,7 +11,7 @@ import (
 // mayExchangeAt is the condition under which grant g is alive and may have a child:
 // one generation less stands above it than above the youngest there may be.
 func mayExchangeAt(param string) string {
-	return asOf(alive+" AND "+lineage("g", maxLineage-1), param)
+	return asOf(alive+" AND "+lineage(maxLineage-1), param)
 }
 
 // Exchange implements oauth.Exchanges. What the child copies from its parent decides

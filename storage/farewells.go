@@ -29,7 +29,7 @@ func farewell(ctx context.Context, tx db, citizen identity.ID, now time.Time, wh
  JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id JOIN clients k ON k.id = g.client_id
  WHERE g.citizen_id = $1 AND g.revoked_at IS NULL AND g.expires_at + 0 > $2 AND g.epoch = c.epoch
    AND l.ended_at IS NULL AND l.epoch = c.epoch AND (g.offline OR l.expires_at > $2 AND l.idle_at > $2)
-   AND k.state = 'live' AND k.epoch = g.client_epoch AND k.backchannel AND `+which, bin(citizen), ms(now), login[:])
+   AND k.state = 'live' AND k.epoch = g.client_epoch AND k.backchannel AND `+redeemed+` AND `+which, bin(citizen), ms(now), login[:])
 	if err != nil {
 		return err
 	}
@@ -41,6 +41,9 @@ func farewell(ctx context.Context, tx db, citizen identity.ID, now time.Time, wh
 	}
 	return nil
 }
+
+// redeemed: a client that never fetched its tokens was in no session.
+const redeemed = ` (g.code_used_at IS NOT NULL OR g.parent_id IS NOT NULL) `
 
 // Which logins end.
 const (
@@ -91,6 +94,6 @@ func (s *Store) SessionClients(ctx context.Context, session identity.ID) ([]stri
 	all, err := list(ctx, s.db, func(r row) (id string, err error) {
 		err = r.Scan(&id)
 		return id, err
-	}, `SELECT DISTINCT client_id FROM grants WHERE session = $1 ORDER BY client_id`, bin(session))
+	}, `SELECT DISTINCT g.client_id FROM grants g WHERE g.session = $1 AND `+redeemed+` ORDER BY g.client_id`, bin(session))
 	return all, wrap(err, "listing a session's clients")
 }

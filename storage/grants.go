@@ -22,6 +22,9 @@ type hot interface {
 	refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error)
 	exchange(ctx context.Context, x oauth.Exchange) (oauth.Grant, error)
 	storeRequest(ctx context.Context, r oauth.StoredRequest, params []byte, once []oauth.Once) error
+	// write runs a statement that changes one row and returns of it, after spending once.
+	// $FRESH stands where it must stop when something was used before.
+	write(ctx context.Context, once []oauth.Once, now time.Time, statement string, args ...any) row
 	// ask reads one row after spending once.
 	ask(ctx context.Context, once []oauth.Once, now time.Time, q question, args ...any) row
 }
@@ -33,8 +36,8 @@ type hot interface {
 // one that has ended.
 //
 // A grant is found by its keys alone: the "+ 0" here, and what stands behind client_id
-// elsewhere, keep the planner from walking along another index of the same table,
-// which costs as little while it is empty and goes on when it is not.
+// and around citizen_id and login_id elsewhere, keep the planner from walking along another
+// index of the same table, which costs as little while it is empty and goes on when it is not.
 const alive = ` g.revoked_at IS NULL AND g.expires_at + 0 > $NOW
  AND l.ended_at IS NULL AND (g.offline OR l.expires_at > $NOW AND l.idle_at > $NOW)
  AND g.epoch = c.epoch AND l.epoch = c.epoch AND c.state = 'normal'
@@ -46,20 +49,26 @@ const maxLineage = 4
 
 // lineage is the condition under which the grants that grant g descends from are alive
 // too, at most that many of them: a child dies with any of them, and when one is
-// not there any more. It shares login and citizen with all of them. For a grant that came of no other it
-// looks no further than its own row.
-func lineage(g string, generations int) string {
-	if generations == 0 {
-		return g + ".parent_id IS NULL"
-	}
-	p, k := fmt.Sprintf("p%d", generations), fmt.Sprintf("k%d", generations)
-	return fmt.Sprintf(`(%s.parent_id IS NULL OR EXISTS (SELECT 1 FROM grants %s JOIN clients %s ON %s.id = %s.client_id
- WHERE %s.id = %s.parent_id AND %s.revoked_at IS NULL AND %s.expires_at + 0 > $NOW AND %s.state = 'live' AND %s.epoch = %s.client_epoch AND %s))`,
-		g, p, k, k, p, p, g, p, p, k, k, p, lineage(p, generations-1))
+// not there any more. It shares login and citizen with all of them. The walk goes on from
+// one that is alive to the one before it, and has to arrive at one that came of no other.
+//
+// It is one walk and not a condition within a condition for each generation, which
+// PostgreSQL prepares anew, all of them, for each grant that came of no other and
+// needs none: that was more than half of what it did for an introspection.
+func lineage(generations int) string {
+	const living = ` p.revoked_at IS NULL AND p.expires_at + 0 > $NOW AND pk.id = p.client_id AND pk.state = 'live' AND pk.epoch = p.client_epoch`
+	return fmt.Sprintf(`(g.parent_id IS NULL OR EXISTS (WITH RECURSIVE up (above, n) AS (
+ SELECT p.parent_id, 1 FROM grants p, clients pk WHERE p.id = g.parent_id AND%s
+ UNION ALL SELECT p.parent_id, up.n + 1 FROM up, grants p, clients pk WHERE up.n < %d AND p.id = up.above AND%s)
+ SELECT 1 FROM up WHERE up.above IS NULL))`, living, generations, living)
 }
 
 // aliveAt puts the number of the parameter that holds the time into alive.
-func aliveAt(param string) string { return asOf(alive+" AND "+lineage("g", maxLineage), param) }
+func aliveAt(param string) string { return asOf(alive+" AND "+lineage(maxLineage), param) }
+
+// rootAliveAt is aliveAt for a grant that is found by a code or a refresh token: one
+// that came of another has neither, so there is nothing above it to look at.
+func rootAliveAt(param string) string { return asOf(alive+" AND g.parent_id IS NULL", param) }
 
 // asOf puts the number of the parameter that holds the time into a condition.
 func asOf(condition, param string) string { return strings.ReplaceAll(condition, "$NOW", param) }
@@ -285,16 +294,22 @@ func contains(have, want []string) bool {
 
 // Token implements oauth.Tokens.
 func (s *Store) Token(ctx context.Context, token []byte, now time.Time, once ...oauth.Once) (oauth.TokenInfo, error) {
-	t, err := scanToken(s.hot.ask(ctx, once, now, question{columns: grantColumns + tokenColumns, from: tokenFrom + aliveAt("$2")}, token, ms(now)))
+	t, err := scanToken(s.hot.ask(ctx, once, now, tokenQuestion, token, ms(now)))
 	return t, notFound(err, "reading a token")
 }
 
 const (
 	tokenColumns = `, t.scope, t.resource, t.jkt, t.x5t, t.created_at, t.expires_at `
 	tokenFrom    = ` FROM access_tokens t JOIN grants g ON g.id = t.grant_id
- JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
+ JOIN logins l ON l.id = nullif(g.login_id, '') JOIN citizens c ON c.id = nullif(g.citizen_id, '')
  WHERE t.token = $1 AND t.expires_at > $2 AND `
-	grantFrom = ` FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id WHERE g.id = $1 AND `
+	grantFrom = ` FROM grants g JOIN logins l ON l.id = nullif(g.login_id, '') JOIN citizens c ON c.id = nullif(g.citizen_id, '')
+ WHERE g.id = $1 AND `
+)
+
+var (
+	tokenQuestion = newQuestion("", grantColumns+tokenColumns, tokenFrom+aliveAt("$2"))
+	grantQuestion = newQuestion("", grantColumns, grantFrom+aliveAt("$2"))
 )
 
 func scanToken(r row, more ...any) (oauth.TokenInfo, error) {
@@ -316,7 +331,7 @@ func scanToken(r row, more ...any) (oauth.TokenInfo, error) {
 
 // LiveGrant implements oauth.Tokens.
 func (s *Store) LiveGrant(ctx context.Context, grant identity.ID, now time.Time, once ...oauth.Once) (oauth.Grant, error) {
-	g, err := scanGrant(s.hot.ask(ctx, once, now, question{columns: grantColumns, from: grantFrom + aliveAt("$2")}, bin(grant), ms(now)))
+	g, err := scanGrant(s.hot.ask(ctx, once, now, grantQuestion, bin(grant), ms(now)))
 	return g, notFound(err, "reading a grant")
 }
 

@@ -38,8 +38,8 @@ WITH live AS (
   SELECT $2, $4, s, t, $3, $24 FROM go, unnest($7::text[], $37::text[]) u (s, t) WHERE $5::boolean
   ON CONFLICT (citizen_id, client_id, scope) DO UPDATE SET terms = excluded.terms, given_at = excluded.given_at, expires_at = excluded.expires_at
 ), noted AS (
-  INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place)
-  SELECT $25, $26, $27, $28, $29, $30, $31, $32, $33, $34 FROM go WHERE $5::boolean
+  INSERT INTO audit (at, kind, actor, citizen_id, login_id, device_id, client_id, reason, detail, place, mac)
+  SELECT $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $41 FROM go WHERE $5::boolean
 ), told AS (
   INSERT INTO notices (id, citizen_id, kind, detail, place, at) SELECT $35, $28, $26, $33, $34, $25 FROM go WHERE $36::boolean
 )
@@ -49,11 +49,13 @@ func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 	g := n.Grant
 	event := make([]any, 10) // no event: NULLs nobody reads
 	event[0], event[1], event[2], event[7], event[8], event[9] = int64(0), "", "", "", "{}", ""
+	var mac any
 	if n.Consent {
 		var err error
-		if event, err = eventArgs(n.Event); err != nil {
+		if event, err = eventArgs(h.db, n.Event); err != nil {
 			return err
 		}
+		event, mac = event[:10], event[10]
 	}
 	names, terms := agreed(n)
 	var live, may, issued int
@@ -63,8 +65,10 @@ func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 		n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Expires), msOrNull(n.ConsentExpires),
 	}, append(event, bin(identity.NewID()), n.Consent && notifies(n.Event), terms,
-		bin(g.Session), orNull(string(g.Details)), claimsOrNull(g.Claims))...)...).Scan(&live, &may, &issued)
+		bin(g.Session), orNull(string(g.Details)), claimsOrNull(g.Claims), mac)...)...).Scan(&live, &may, &issued)
 	switch {
+	case isConflict(err):
+		return identity.ErrSpent // a device code that somebody else has answered
 	case err != nil:
 		return err
 	case live == 0:
@@ -84,18 +88,18 @@ func nilBytes(b []byte) any {
 	return b
 }
 
-var pgRedeem = question{with: `g AS (
+var pgRedeem = newQuestion(`g AS (
   UPDATE grants g SET code_used_at = $1, jkt = $2, x5t = $3, refresh = $4, refresh_family = $18, refresh_idle_at = $5
     FROM logins l, citizens c
    WHERE g.code = $6 AND g.client_id || '' = $7 AND g.redirect_uri = $8 AND g.code_challenge = $9
      AND (g.code_jkt IS NULL OR g.code_jkt = $10) AND g.code_used_at IS NULL AND g.code_expires_at > $1
      AND ($14::text[] IS NULL OR $14::text[] <@ string_to_array(g.scope, ' '))
-     AND l.id = g.login_id AND c.id = g.citizen_id AND $FRESH AND ` + aliveAt("$1") + `
+     AND l.id = nullif(g.login_id, '') AND c.id = nullif(g.citizen_id, '') AND $FRESH AND `+rootAliveAt("$1")+`
   RETURNING g.*
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
-  SELECT $11, g.id, g.citizen_id, g.client_id, ` + pgTokenScope("g", "$14", "$15") + `, coalesce($12, g.resource), coalesce($16, g.jkt), coalesce($17, g.x5t), $1, $13 FROM g WHERE g.opaque
-)`, columns: grantColumns, from: ` FROM g`}
+  SELECT $11, g.id, g.citizen_id, g.client_id, `+pgTokenScope("g", "$14", "$15")+`, coalesce($12, g.resource), coalesce($16, g.jkt), coalesce($17, g.x5t), $1, $13 FROM g WHERE g.opaque
+)`, grantColumns, ` FROM g`)
 
 func (h pgHot) redeem(ctx context.Context, r oauth.Redemption) (oauth.Grant, error) {
 	return scanGrant(h.ask(ctx, r.Once, r.Now, pgRedeem, ms(r.Now), orNull(r.Binding.JKT), orNull(r.Binding.X5T),
@@ -135,10 +139,10 @@ func resourceOrNull(r []string) any {
 // and that only when it has moved by a tenth: a refresh is then a read. Of two
 // rotations of one token the second waits for the first, finds another token and
 // returns no row.
-var pgRefresh = question{with: `g AS (
-  SELECT g.* FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
+var pgRefresh = newQuestion(`g AS (
+  SELECT g.* FROM grants g JOIN logins l ON l.id = nullif(g.login_id, '') JOIN citizens c ON c.id = nullif(g.citizen_id, '')
    WHERE g.refresh = $2 AND g.client_id || '' = $3
-     AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND $FRESH AND ` + aliveAt("$1") + `
+     AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND $FRESH AND `+rootAliveAt("$1")+`
 ), ok AS (
   SELECT g.* FROM g WHERE $5::text[] IS NULL OR $5::text[] <@ string_to_array(g.scope, ' ')
 ), moved AS (
@@ -149,9 +153,9 @@ var pgRefresh = question{with: `g AS (
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
   SELECT $9, ok.id, ok.citizen_id, ok.client_id,
-         ` + pgTokenScope("ok", "$5", "$10") + `, coalesce($11, ok.resource), coalesce($13, ok.jkt), coalesce($14, ok.x5t), $1, $12
+         `+pgTokenScope("ok", "$5", "$10")+`, coalesce($11, ok.resource), coalesce($13, ok.jkt), coalesce($14, ok.x5t), $1, $12
     FROM ok WHERE ok.opaque AND ($6::bytea IS NULL OR EXISTS (SELECT 1 FROM moved))
-)`, columns: grantColumns, from: ` FROM g WHERE $6::bytea IS NULL OR EXISTS (SELECT 1 FROM moved) OR NOT EXISTS (SELECT 1 FROM ok)`}
+)`, grantColumns, ` FROM g WHERE $6::bytea IS NULL OR EXISTS (SELECT 1 FROM moved) OR NOT EXISTS (SELECT 1 FROM ok)`)
 
 func (h pgHot) refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, error) {
 	return scanGrant(h.ask(ctx, r.Once, r.Now, pgRefresh, ms(r.Now), r.Token, r.ClientID, orNull(r.JKT),
@@ -162,10 +166,10 @@ func (h pgHot) refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, er
 
 // pgExchange: a parent that is alive and may have a child, and whose login will carry
 // it → the child → its token. A child is never offline.
-var pgExchange = question{with: `p AS (
-  SELECT g.*, k.epoch AS for_epoch FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id JOIN clients k ON k.id = $4
+var pgExchange = newQuestion(`p AS (
+  SELECT g.*, k.epoch AS for_epoch FROM grants g JOIN logins l ON l.id = nullif(g.login_id, '') JOIN citizens c ON c.id = nullif(g.citizen_id, '') JOIN clients k ON k.id = $4
    WHERE g.id = $2 AND k.state = 'live' AND l.expires_at > $1 AND l.idle_at > $1
-     AND $5::text[] <@ string_to_array(g.scope, ' ') AND $FRESH AND ` + mayExchangeAt("$1") + `
+     AND $5::text[] <@ string_to_array(g.scope, ' ') AND $FRESH AND `+mayExchangeAt("$1")+`
 ), g AS (
   INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, parent_id, scope, resource, redirect_uri, nonce, auth, offline, opaque,
                       jkt, x5t, code_challenge, created_at, expires_at, session, act)
@@ -174,8 +178,8 @@ var pgExchange = question{with: `p AS (
   RETURNING *
 ), t AS (
   INSERT INTO access_tokens (token, grant_id, citizen_id, client_id, scope, resource, jkt, x5t, created_at, expires_at)
-  SELECT $13, g.id, g.citizen_id, g.client_id, ` + pgTokenScope("g", "$14", "$15") + `, coalesce($16, g.resource), g.jkt, g.x5t, $1, least($17, g.expires_at) FROM g WHERE g.opaque
-)`, columns: grantColumns, from: ` FROM g`}
+  SELECT $13, g.id, g.citizen_id, g.client_id, `+pgTokenScope("g", "$14", "$15")+`, coalesce($16, g.resource), g.jkt, g.x5t, $1, least($17, g.expires_at) FROM g WHERE g.opaque
+)`, grantColumns, ` FROM g`)
 
 func (h pgHot) exchange(ctx context.Context, x oauth.Exchange) (oauth.Grant, error) {
 	return scanGrant(h.ask(ctx, x.Once, x.Now, pgExchange, ms(x.Now), bin(x.Parent), bin(x.ID), x.ClientID, append([]string{}, x.Scope...),
@@ -184,9 +188,9 @@ func (h pgHot) exchange(ctx context.Context, x oauth.Exchange) (oauth.Grant, err
 }
 
 // pgStore keeps a request; "1" is the row that says so.
-var pgStore = question{with: `kept AS (
+var pgStore = newQuestion(`kept AS (
   INSERT INTO requests (handle, kind, client_id, params, browser, created_at, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $FRESH RETURNING 1 AS one
-)`, columns: `one`, from: ` FROM kept`}
+)`, `one`, ` FROM kept`)
 
 func (h pgHot) storeRequest(ctx context.Context, r oauth.StoredRequest, params []byte, once []oauth.Once) error {
 	var one int

@@ -51,9 +51,10 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 				return err
 			}
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri,
+		// A code that is there is a device code, and somebody else has answered it.
+		if err := only(ctx, tx, identity.ErrSpent, `INSERT INTO grants (id, client_id, citizen_id, login_id, epoch, client_epoch, scope, resource, redirect_uri,
   nonce, auth, offline, opaque, jkt, x5t, code, code_expires_at, code_challenge, code_jkt, created_at, expires_at, session, details, claims)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`,
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) ON CONFLICT (code) DO NOTHING`,
 			bin(g.ID), g.ClientID, bin(g.Citizen), bin(g.Login), epoch, clientEpoch, strings.Join(g.Scope, " "), resourceText(g.Resource), g.RedirectURI,
 			g.Nonce, jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 			n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Created), ms(g.Expires),
@@ -77,7 +78,7 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 var liteRedeem = `SELECT ` + grantColumns + `
   FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
  WHERE g.code = $2 AND g.client_id = $3 AND g.redirect_uri = $4 AND g.code_challenge = $5
-   AND (g.code_jkt IS NULL OR g.code_jkt = $6) AND g.code_used_at IS NULL AND g.code_expires_at > $1 AND ` + aliveAt("$1")
+   AND (g.code_jkt IS NULL OR g.code_jkt = $6) AND g.code_used_at IS NULL AND g.code_expires_at > $1 AND ` + rootAliveAt("$1")
 
 func (h liteHot) redeem(ctx context.Context, r oauth.Redemption) (g oauth.Grant, err error) {
 	err = h.spending(ctx, r.Once, r.Now, func(ctx context.Context, tx db) error {
@@ -120,7 +121,7 @@ func (h liteHot) access(ctx context.Context, tx db, g oauth.Grant, a oauth.NewAc
 var liteRefresh = `SELECT ` + grantColumns + `, g.refresh_idle_at
   FROM grants g JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id
  WHERE g.refresh = $2 AND g.client_id = $3
-   AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND ` + aliveAt("$1")
+   AND (g.jkt IS NULL OR g.jkt = $4) AND g.refresh_idle_at > $1 AND ` + rootAliveAt("$1")
 
 func (h liteHot) refresh(ctx context.Context, r oauth.Refreshing) (g oauth.Grant, err error) {
 	var moves, changes bool

@@ -20,7 +20,7 @@ func exitGoroutine() { runtime.Goexit() }
 func openLite(t *testing.T) (*Store, *liteDB) {
 	t.Helper()
 	s := openTest(t, freshDSN(t, sqlite), Options{})
-	d := s.db.(*liteDB)
+	d := s.backend.(*liteDB)
 	d.writer.groupTime = 10 * time.Second // so that who shares a group does not depend on the machine
 	return s, d
 }
@@ -240,7 +240,7 @@ func TestTransactionIsForOneAtATime(t *testing.T) {
 // Another process, the command line beside a running server, holds the lock.
 func TestForeignLockIsWaitedFor(t *testing.T) {
 	dsn := freshDSN(t, sqlite)
-	d := openTest(t, dsn, Options{}).db.(*liteDB)
+	d := openTest(t, dsn, Options{}).backend.(*liteDB)
 	other, err := newLiteMigrator(t.Context(), strings.TrimPrefix(dsn, sqlitePrefix))
 	if err != nil {
 		t.Fatal(err)

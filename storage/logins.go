@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	loginColumns = ` l.id, l.citizen_id, l.device_id, l.proofs, l.locale, l.created_at, l.seen_at, l.expires_at, coalesce(l.session, l.id) `
+	loginColumns = ` l.id, l.citizen_id, l.device_id, l.proofs, l.locale, l.created_at, l.seen_at, l.expires_at,
+ (SELECT y.cooling_until FROM citizens y WHERE y.id = l.citizen_id) AS cooling, coalesce(l.session, l.id) `
 
 	// liveLogin is the condition under which a login l of citizen c is one; $NOW is
 	// the time. A trusted browser that was ended took its logins along, so it
@@ -20,18 +21,38 @@ const (
 	liveLogin = ` l.ended_at IS NULL AND l.expires_at > $NOW AND l.idle_at > $NOW AND l.epoch = c.epoch AND c.state = 'normal' `
 )
 
-func scanLogin(r row, more ...any) (identity.Login, error) {
-	var l identity.Login
-	var proofs string
-	var created, seen, ends int64
-	if err := r.Scan(append([]any{&l.ID, &l.Citizen, &l.Device, &proofs, &l.Locale, &created, &seen, &ends, &l.Session}, more...)...); err != nil {
-		return identity.Login{}, err
-	}
-	if err := json.Unmarshal([]byte(proofs), &l.Proofs); err != nil {
+// A loginRow takes loginColumns in, and that they are NULL because there is no login
+// beside what was asked for.
+type loginRow struct {
+	l                   identity.Login
+	proofs, locale      *string
+	created, seen, ends *int64
+	cooling             *int64
+}
+
+func (r *loginRow) dest() []any {
+	return []any{&r.l.ID, &r.l.Citizen, &r.l.Device, &r.proofs, &r.locale, &r.created, &r.seen, &r.ends, &r.cooling, &r.l.Session}
+}
+
+func (r *loginRow) absent() bool { return r.proofs == nil }
+
+// login is what the columns, none of which may be NULL, say.
+func (r *loginRow) login() (identity.Login, error) {
+	l := r.l
+	if err := json.Unmarshal([]byte(*r.proofs), &l.Proofs); err != nil {
 		return identity.Login{}, fmt.Errorf("login %v: proofs: %w", l.ID, err)
 	}
-	l.Started, l.Seen, l.Ends = at(created), at(seen), at(ends)
+	l.Locale, l.Started, l.Seen, l.Ends = *r.locale, at(*r.created), at(*r.seen), at(*r.ends)
+	l.Cooling = fromMS(r.cooling)
 	return l, nil
+}
+
+func scanLogin(r row, more ...any) (identity.Login, error) {
+	var l loginRow
+	if err := r.Scan(append(l.dest(), more...)...); err != nil {
+		return identity.Login{}, err
+	}
+	return l.login()
 }
 
 // Login implements authn.Logins.

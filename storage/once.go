@@ -86,22 +86,23 @@ type question struct {
 	with    string // data-modifying parts that come first; $FRESH is where they must stop when something was used before
 	columns string
 	from    string
+	plain   string // the statement when nothing is spent
 }
 
-// plain is the statement when nothing is spent.
-func (q question) plain() string {
-	text := "SELECT " + q.columns + q.from
-	if q.with != "" {
-		text = "WITH " + strings.ReplaceAll(q.with, "$FRESH", "TRUE") + " " + text
+// newQuestion puts the statement together, once: the texts are long.
+func newQuestion(with, columns, from string) question {
+	plain := "SELECT " + columns + from
+	if with != "" {
+		plain = "WITH " + strings.ReplaceAll(with, "$FRESH", "TRUE") + " " + plain
 	}
-	return text
+	return question{with, columns, from, plain}
 }
 
 // ask runs the question on PostgreSQL: what is spent is recorded by the same
 // statement, and the rest of it stands on that. The answer has two columns more.
 func (h pgHot) ask(ctx context.Context, once []oauth.Once, now time.Time, q question, args ...any) row {
 	if len(once) == 0 {
-		return h.db.queryRow(ctx, q.plain(), args...)
+		return h.db.queryRow(ctx, q.plain, args...)
 	}
 	insert, more, err := spending(once, now, len(args)+1)
 	if err != nil {
@@ -111,7 +112,9 @@ func (h pgHot) ask(ctx context.Context, once []oauth.Once, now time.Time, q ques
 	if q.with != "" {
 		text += ", " + strings.ReplaceAll(q.with, "$FRESH", "(SELECT ok FROM fresh)")
 	}
-	text += ` SELECT fresh.ok, a.* FROM fresh LEFT JOIN (SELECT TRUE AS found, ` + q.columns + q.from + `) a ON fresh.ok`
+	// Materialized, so that it is planned as it is without all this: folded into the outer
+	// join it was once planned to walk through every citizen.
+	text += `, a AS MATERIALIZED (SELECT TRUE AS found, ` + q.columns + q.from + `) SELECT fresh.ok, a.* FROM fresh LEFT JOIN a ON fresh.ok`
 	args = append(slices.Clone(args), more...)
 	return rowFunc(func(dest ...any) error {
 		var fresh bool
@@ -135,14 +138,28 @@ func (h pgHot) ask(ctx context.Context, once []oauth.Once, now time.Time, q ques
 	})
 }
 
+// write runs the statement on PostgreSQL, as the part of a question that changes.
+func (h pgHot) write(ctx context.Context, once []oauth.Once, now time.Time, statement string, args ...any) row {
+	return h.ask(ctx, once, now, newQuestion("w AS ("+statement+")", "w.*", " FROM w"), args...)
+}
+
+// write runs the statement on SQLite, after what is spent.
+func (h liteHot) write(ctx context.Context, once []oauth.Once, now time.Time, statement string, args ...any) row {
+	return rowFunc(func(dest ...any) error {
+		return h.spending(ctx, once, now, func(ctx context.Context, tx db) error {
+			return tx.queryRow(ctx, strings.ReplaceAll(statement, "$FRESH", "TRUE"), args...).Scan(dest...)
+		})
+	})
+}
+
 // ask runs the question, which only reads, on SQLite; spending makes it a write.
 func (h liteHot) ask(ctx context.Context, once []oauth.Once, now time.Time, q question, args ...any) row {
 	if len(once) == 0 {
-		return h.db.queryRow(ctx, q.plain(), args...)
+		return h.db.queryRow(ctx, q.plain, args...)
 	}
 	return rowFunc(func(dest ...any) error {
 		return h.spending(ctx, once, now, func(ctx context.Context, tx db) error {
-			return tx.queryRow(ctx, q.plain(), args...).Scan(dest...)
+			return tx.queryRow(ctx, q.plain, args...).Scan(dest...)
 		})
 	})
 }

@@ -251,20 +251,11 @@ func (s *Store) IssueActivation(ctx context.Context, citizen identity.ID, code [
 	}), "issuing an activation code")
 }
 
-// cardMoves lists from where a card may come into a state (DESIGN D9). A lost card
-// is replaced, not found again.
+// cardMoves lists from where a card may come into a state (DESIGN D9).
 func cardMoves(to identity.CardState) []identity.CardState {
-	switch to {
-	case identity.CardNormal:
-		return []identity.CardState{identity.CardFrozen, identity.CardTempLost}
-	case identity.CardFrozen, identity.CardTempLost:
-		return []identity.CardState{identity.CardNormal}
-	case identity.CardLost:
-		return []identity.CardState{identity.CardNormal, identity.CardFrozen, identity.CardTempLost}
-	case identity.CardCancelled:
-		return []identity.CardState{identity.CardNormal, identity.CardFrozen, identity.CardTempLost, identity.CardLost}
-	}
-	return nil
+	return slices.DeleteFunc([]identity.CardState{
+		identity.CardNormal, identity.CardFrozen, identity.CardTempLost, identity.CardLost, identity.CardCancelled,
+	}, func(from identity.CardState) bool { return !from.MayBecome(to) })
 }
 
 // SetCardState moves a card. Every move ends everything that was made before it,
@@ -401,6 +392,7 @@ func sweeps() []sweeping {
 	return []sweeping{
 		{"flows", "id", "expires_at <= $1", 0},
 		{"requests", "handle", "expires_at <= $1", 0},
+		{"device_codes", "code", "expires_at <= $1", 0},
 		{"ceremonies", "id", "expires_at <= $1", 0},
 		{"enrolments", "id", "expires_at <= $1", 0},
 		{"approvals", "id", "expires_at <= $1", 0},
@@ -412,6 +404,7 @@ func sweeps() []sweeping {
 		{"logins", "id", "coalesce(ended_at, expires_at) <= $1", keepLogins},
 		{"initial_tokens", "hash", "expires_at <= $1", keepGrants},
 		{"farewells", "id", "at <= $1", farewellLife},
+		{"loss_receipts", "number", "at <= $1", keepLogins},
 		{"liveness_sessions", "id", "ends_at <= $1", keepLogins},
 	}
 }

@@ -288,7 +288,7 @@ func TestTheTrailShowsTampering(t *testing.T) {
 					inside := &Store{db: tx, dialect: s.dialect, backend: s.backend, hot: s.hot}
 					inside.keys.Store(s.keys.Load())
 					_, err := inside.VerifyAudit(ctx, audit.Head{})
-					var wrong *TrailError
+					var wrong *audit.TrailError
 					if !errors.Is(err, test.want) || !errors.As(err, &wrong) {
 						t.Errorf("verify: got %v, want %v", err, test.want)
 					}
@@ -306,7 +306,7 @@ func TestTheTrailShowsTampering(t *testing.T) {
 			t.Errorf("a trail shorter than the head written down: %v", err)
 		}
 		ahead.Number = early.Number
-		if _, err := s.VerifyAudit(ctx, ahead); !errors.Is(err, audit.ErrAltered) {
+		if _, err := s.VerifyAudit(ctx, ahead); !errors.Is(err, audit.ErrRewritten) {
 			t.Errorf("a trail other than the one written down: %v", err)
 		}
 		// A trail that was cut is not continued: that would hide the cut.
@@ -350,7 +350,7 @@ func TestAWipedTrailDoesNotBeginAnew(t *testing.T) {
 					}
 				}
 				for _, when := range []string{"at once", "after the next start"} {
-					var wrong *TrailError
+					var wrong *audit.TrailError
 					if _, err := s.VerifyAudit(ctx, audit.Head{}); !errors.Is(err, audit.ErrHead) || !errors.As(err, &wrong) {
 						t.Errorf("%s, verify: %v", when, err)
 					}

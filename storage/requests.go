@@ -17,7 +17,11 @@ func (s *Store) StoreRequest(ctx context.Context, r oauth.StoredRequest, once ..
 	if err != nil {
 		return known(err, "sealing a request")
 	}
-	if err := s.waiting.admit(ctx, s.db, "requests", r.Created); err != nil {
+	room := &s.waiting
+	if r.Vouched {
+		room = &s.pushed
+	}
+	if err := room.admit(ctx, s.db, "requests", r.Created); err != nil {
 		if errors.Is(err, identity.ErrConflict) {
 			err = s.refuse(ctx, err, once, r.Created)
 		}
@@ -50,12 +54,40 @@ func (s *Store) ClaimRequest(ctx context.Context, handle []byte, clientID string
 
 // Request implements oauth.Requests.
 func (s *Store) Request(ctx context.Context, handle []byte, clientID string, now time.Time) (oauth.StoredRequest, error) {
+	return s.openRequest(s.db.queryRow(ctx, `SELECT `+requestColumns+` FROM requests r WHERE `+liveRequest, handle, clientID, ms(now)), handle, clientID)
+}
+
+// RequestFor implements oauth.Requests.
+func (s *Store) RequestFor(ctx context.Context, handle []byte, clientID string, login []byte, now time.Time) (oauth.StoredRequest, *identity.Login, error) {
+	if len(login) == 0 {
+		r, err := s.Request(ctx, handle, clientID, now)
+		return r, nil, err
+	}
+	var l loginRow
+	r, err := s.openRequest(s.db.queryRow(ctx, `SELECT `+requestColumns+`, l.* FROM requests r LEFT JOIN (SELECT `+loginColumns+` AS session
+ FROM logins l JOIN citizens c ON c.id = l.citizen_id WHERE l.token = $4 AND `+asOf(liveLogin, "$3")+`) l ON TRUE
+ WHERE `+liveRequest, handle, clientID, ms(now), login), handle, clientID, l.dest()...)
+	if err != nil || l.absent() {
+		return r, nil, err
+	}
+	in, err := l.login()
+	if err != nil {
+		return oauth.StoredRequest{}, nil, known(err, "reading a request with a login")
+	}
+	return r, &in, nil
+}
+
+const (
+	requestColumns = ` r.kind, r.params, r.browser, r.created_at, r.expires_at `
+	liveRequest    = ` r.handle = $1 AND r.client_id = $2 AND r.expires_at > $3 `
+)
+
+// openRequest scans requestColumns, and what more there is, and unseals.
+func (s *Store) openRequest(found row, handle []byte, clientID string, more ...any) (oauth.StoredRequest, error) {
 	r := oauth.StoredRequest{Handle: handle, ClientID: clientID}
 	var params []byte
 	var created, expires int64
-	err := s.db.queryRow(ctx, `SELECT kind, params, browser, created_at, expires_at FROM requests
- WHERE handle = $1 AND client_id = $2 AND expires_at > $3`, handle, clientID, ms(now)).Scan(&r.Kind, &params, &r.Browser, &created, &expires)
-	if err != nil {
+	if err := found.Scan(append([]any{&r.Kind, &params, &r.Browser, &created, &expires}, more...)...); err != nil {
 		return oauth.StoredRequest{}, notFound(err, "reading a request")
 	}
 	plain, err := s.unsealed(seal.PII, "requests", "params", handle, params)

@@ -89,8 +89,10 @@ type Store struct {
 	backend backend
 	hot     hot
 	keys    atomic.Pointer[seal.Keys] // nil until Unlock
-	flowing crowd                     // flows and stored requests: what strangers can make us keep
+	flowing crowd                     // flows, stored requests, device codes: what strangers can make us keep
 	waiting crowd
+	pushed  crowd // requests of clients with credentials: twice the room, so that strangers never fill it
+	devices crowd
 }
 
 // backend is what the two databases do beyond running statements.
@@ -144,9 +146,11 @@ func open(ctx context.Context, dsn string, o Options, files fs.FS) (*Store, erro
 		b.close()
 		return nil, err
 	}
-	s := &Store{db: b, dialect: d, backend: b, hot: hot(liteHot{b})}
+	s := &Store{dialect: d, backend: b, devices: crowd{max: maxDevices}, pushed: crowd{max: 2 * maxFlows}}
+	s.db = witness{b, &s.keys}
+	s.hot = liteHot{s.db}
 	if d == postgres {
-		s.hot = pgHot{b}
+		s.hot = pgHot{s.db}
 	}
 	return s, nil
 }

@@ -22,6 +22,13 @@ func claimColumns() map[string]string {
 	}
 }
 
+const personColumns = `, c.updated_at, c.locale, c.claims, c.name AS full_name, c.phone, c.card_number, c.id_number `
+
+var (
+	tokenPersonQuestion = newQuestion("", grantColumns+tokenColumns+personColumns, tokenFrom+aliveAt("$2"))
+	grantPersonQuestion = newQuestion("", grantColumns+personColumns, grantFrom+aliveAt("$2"))
+)
+
 // UserInfo implements oauth.Tokens. It reads one row and opens only the columns
 // that the claims asked for need.
 func (s *Store) UserInfo(ctx context.Context, token []byte, grant identity.ID, claims []string, now time.Time, once ...oauth.Once) (oauth.TokenInfo, oauth.Person, error) {
@@ -30,14 +37,12 @@ func (s *Store) UserInfo(ctx context.Context, token []byte, grant identity.ID, c
 	var locale string
 	var further []byte
 	more := []any{&updated, &locale, &further, sealedCols["name"], sealedCols["phone"], sealedCols["card_number"], sealedCols["id_number"]}
-	const columns = `, c.updated_at, c.locale, c.claims, c.name AS full_name, c.phone, c.card_number, c.id_number `
-
 	var t oauth.TokenInfo
 	var err error
 	if token != nil {
-		t, err = scanToken(s.hot.ask(ctx, once, now, question{columns: grantColumns + tokenColumns + columns, from: tokenFrom + aliveAt("$2")}, token, ms(now)), more...)
+		t, err = scanToken(s.hot.ask(ctx, once, now, tokenPersonQuestion, token, ms(now)), more...)
 	} else {
-		t.Grant, err = scanGrant(s.hot.ask(ctx, once, now, question{columns: grantColumns + columns, from: grantFrom + aliveAt("$2")}, bin(grant), ms(now)), more...)
+		t.Grant, err = scanGrant(s.hot.ask(ctx, once, now, grantPersonQuestion, bin(grant), ms(now)), more...)
 	}
 	if err != nil {
 		return oauth.TokenInfo{}, oauth.Person{}, notFound(err, "reading userinfo")

@@ -100,7 +100,7 @@ func citizenCommand(e *env) *cobra.Command {
 	for _, c := range []*cobra.Command{freeze, restore, reset} {
 		c.Flags().StringVar(&why, "reason", "", "why, for the audit trail")
 	}
-	return group("citizen", "Citizens and their cards", imports, show, freeze, restore, activate, reset)
+	return group("citizen", "Citizens and their cards", append([]*cobra.Command{imports, show, freeze, restore, activate, reset}, lossCommands(e)...)...)
 }
 
 func citizenRows(c storage.CitizenSummary) [][]string {

@@ -102,7 +102,7 @@ func clientCommand(e *env) *cobra.Command {
 func offer(c *config.Config) oauth.Offer {
 	return oauth.Offer{
 		Scopes: c.Made.Catalogue, Algs: keyring.DefaultPolicy().Algs, Certificates: c.Certificates(), ClientCA: c.Made.ClientCAs != nil,
-		Device: c.DeviceGrant, Details: rar.Shipped().Names(),
+		Device: c.DeviceGrant, Details: rar.Shipped().Scopes(),
 	}
 }
 
@@ -126,8 +126,9 @@ func (e *env) readDocument(path string) ([]byte, error) {
 	return b, nil
 }
 
-// applyClient registers what doc says. It returns the secret if it made one.
-func (e *env) applyClient(ctx context.Context, s *storage.Store, has oauth.Offer, doc []byte, fresh bool) (oauth.Client, secret.Value, error) {
+// applyClient registers what doc says, and what more sets on it. It returns the secret
+// if it made one.
+func (e *env) applyClient(ctx context.Context, s *storage.Store, has oauth.Offer, doc []byte, fresh bool, more ...func(*oauth.Client)) (oauth.Client, secret.Value, error) {
 	c, err := oauth.ValidateClient(doc)
 	if err == nil {
 		err = has.Check(&c)
@@ -137,6 +138,9 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, has oauth.Offer
 	}
 	if err := e.signable(ctx, s, c); err != nil {
 		return oauth.Client{}, secret.Value{}, fmt.Errorf("not registered: %w", err)
+	}
+	for _, set := range more {
+		set(&c)
 	}
 	all, _, err := s.AllClients(ctx)
 	if err != nil {

@@ -142,7 +142,7 @@ func (e *env) demo(ctx context.Context, dir, listen string, verbose bool) error 
 		level = slog.LevelInfo
 	}
 	log := e.logger(level)
-	h, err := e.furnish(ctx, c, s, log, true)
+	h, err := e.furnish(ctx, c, s, log, true, at.office.Addr().String())
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
@@ -165,15 +165,19 @@ func (e *env) demo(ctx context.Context, dir, listen string, verbose bool) error 
 
 // office is the relying party.
 func (e *env) office(d demoFile, log *slog.Logger) (http.Handler, error) {
-	for _, c := range d.Clients {
-		if c.ID != pensionID {
-			continue
-		}
-		return pension.New(pension.Config{
-			Issuer: d.Issuer, ClientID: c.ID, ClientSecret: secret.Of(c.Secret), BaseURL: d.RelyingParty, Clock: e.clock, Log: log,
-		})
+	desk, counter := d.client(pensionID), d.client(counterID)
+	if desk.Secret == "" || counter.JWKS == nil {
+		return nil, errors.New("the demo has no pension office")
 	}
-	return nil, errors.New("the demo has no pension office")
+	key := counter.JWKS.Keys[0]
+	private, err := key.private()
+	if err != nil {
+		return nil, fmt.Errorf("the key of %s: %w", counterID, err)
+	}
+	return pension.New(pension.Config{
+		Issuer: d.Issuer, ClientID: desk.ID, ClientSecret: secret.Of(desk.Secret), BaseURL: d.RelyingParty,
+		Counter: pension.Counter{ClientID: counter.ID, KeyID: key.Kid, Key: private}, Clock: e.clock, Log: log,
+	})
 }
 
 // standIn is the liveness provider that believes everybody.

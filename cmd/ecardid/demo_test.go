@@ -18,6 +18,7 @@ import (
 
 	"ecardid/authn/totp"
 	"ecardid/internal/clock"
+	"ecardid/oauth"
 
 	"crypto/rand"
 	"encoding/base32"
@@ -296,6 +297,35 @@ func TestDemoGoesOn(t *testing.T) {
 	stop()
 	if third.Citizens[0].Password == first.Citizens[0].Password || third.Citizens[0].Password == "" || third.Clients[0].Secret == first.Clients[0].Secret {
 		t.Error("credentials that nobody knew any more came back")
+	}
+}
+
+// TestDemoHasAClientForEveryPath: a robot finds in demo.json what it needs to play
+// each kind of application, private keys included.
+func TestDemoHasAClientForEveryPath(t *testing.T) {
+	d, _, stop := startDemo(t, filepath.Join(t.TempDir(), "demo"))
+	defer stop()
+	for id, has := range map[string]func(demoClient) bool{
+		"pension-office":   func(c demoClient) bool { return c.Secret != "" },
+		"pension-counter":  func(c demoClient) bool { return c.Profile == oauth.ProfileFAPI2 && c.JWKS.Keys[0].D != "" },
+		"bank-robot":       func(c demoClient) bool { return c.Profile == oauth.ProfileFAPI2 && c.JWKS.Keys[0].D != "" },
+		"card-app":         func(c demoClient) bool { return c.Auth == oauth.AuthNone },
+		"guomi-bureau":     func(c demoClient) bool { return c.Secret != "" },
+		"counter-terminal": func(c demoClient) bool { return c.GrantTypes[0] == oauth.GrantDevice },
+		"status-robot":     func(c demoClient) bool { return c.Secret != "" },
+	} {
+		if c := d.client(id); c.ID == "" || !has(c) {
+			t.Errorf("%s: %+v", id, c)
+		}
+	}
+	// The machine's grant is switched on.
+	resp, err := http.PostForm(d.Issuer+"/device-authorization", url.Values{"client_id": {"counter-terminal"}, "scope": {"openid"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("the device grant: %d", resp.StatusCode)
 	}
 }
 

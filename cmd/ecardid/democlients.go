@@ -18,23 +18,28 @@ import (
 	"ecardid/storage"
 )
 
-const pensionID = "pension-office"
+// The two clients of the relying party that is running.
+const (
+	pensionID = "pension-office"
+	counterID = "pension-counter"
+)
 
 // demoClient is an application as demo.json names it: what somebody needs who
 // plays its part. For private_key_jwt that is the private half of its keys.
 type demoClient struct {
-	ID           string         `json:"client_id"`
-	Secret       string         `json:"client_secret,omitempty"`
-	JWKS         *demoKeys      `json:"jwks,omitempty"`
-	Auth         string         `json:"token_endpoint_auth_method"`
-	GrantTypes   []string       `json:"grant_types"`
-	RedirectURIs []string       `json:"redirect_uris"`
-	Profile      oauth.Profile  `json:"profile"`
-	Scope        string         `json:"scope"`
-	Resources    []string       `json:"resources,omitempty"`
-	Name         string         `json:"client_name"`
-	Note         string         `json:"note"`
-	register     map[string]any // further metadata
+	ID           string              `json:"client_id"`
+	Secret       string              `json:"client_secret,omitempty"`
+	JWKS         *demoKeys           `json:"jwks,omitempty"`
+	Auth         string              `json:"token_endpoint_auth_method"`
+	GrantTypes   []string            `json:"grant_types"`
+	RedirectURIs []string            `json:"redirect_uris"`
+	Profile      oauth.Profile       `json:"profile"`
+	Scope        string              `json:"scope"`
+	Resources    []string            `json:"resources,omitempty"`
+	Name         string              `json:"client_name"`
+	Note         string              `json:"note"`
+	register     map[string]any      // further metadata
+	set          func(*oauth.Client) // what no registration could say; nil: nothing
 }
 
 // demoKeys is a JWK Set with private halves. It exists in the demo only: ours never
@@ -62,7 +67,22 @@ func madeUpClients(at addresses) []demoClient {
 			ID: pensionID, Auth: oauth.AuthBasic, GrantTypes: code, Profile: oauth.ProfileOAuth21,
 			RedirectURIs: []string{office + pension.CallbackPath}, Scope: pension.Scope() + " offline_access",
 			Name: "养老金经办服务（演示）", Note: "the relying party that is running; client_secret_basic, PKCE",
-			register: map[string]any{"client_name#en": "Pension Office (DEMO)", "client_uri": office},
+			register: map[string]any{
+				"client_name#en": "Pension Office (DEMO)", "client_uri": office, "post_logout_redirect_uris": []string{office + pension.SignedOutPath},
+			},
+			// Registrations have https here. This office is in our own process.
+			set: func(c *oauth.Client) {
+				c.BackChannelLogoutURI, c.BackChannelLogoutSession = office+pension.BackChannelPath, true
+				c.FrontChannelLogoutURI, c.FrontChannelLogoutSession = office+pension.FrontChannelPath, true
+			},
+		}, {
+			ID: counterID, Auth: oauth.AuthPrivateKey, GrantTypes: []string{oauth.GrantCode}, Profile: oauth.ProfileFAPI2,
+			RedirectURIs: []string{office + pension.PayCallbackPath}, Scope: "openid insurance.pay",
+			Name: "养老金经办服务支付窗口（演示）", Note: "the running relying party's payments: PAR, signed requests, DPoP, authorization_details",
+			register: map[string]any{
+				"client_name#en": "Pension Office, payments (DEMO)", "client_uri": office, "request_object_signing_alg": string(jose.ES256),
+				"require_signed_request_object": true, "authorization_details_types": []string{"insurance_payment"},
+			},
 		}, {
 			ID: "hospital-portal", Auth: oauth.AuthPost, GrantTypes: code, Profile: oauth.ProfileOIDC,
 			RedirectURIs: []string{office + "/hospital/callback"}, Scope: "openid profile phone insurance.read insurance.pay offline_access",
@@ -84,6 +104,27 @@ func madeUpClients(at addresses) []demoClient {
 			RedirectURIs: []string{office + "/clinic/callback"}, Scope: "openid profile insurance.read insurance.pay",
 			Name: "密钥门诊（演示）", Note: "private_key_jwt with the key in jwks; nobody answers at its address",
 			register: map[string]any{"client_name#en": "Keyed Clinic (DEMO)"},
+		}, {
+			ID: "bank-robot", Auth: oauth.AuthPrivateKey, GrantTypes: code, Profile: oauth.ProfileFAPI2,
+			RedirectURIs: []string{office + "/bank/callback"}, Scope: "openid profile insurance.read insurance.pay offline_access",
+			Name: "示例银行（演示）", Note: "fapi2 for robots: PAR, private_key_jwt, DPoP, and JARM or signed requests if they like; nobody answers at its address",
+			register: map[string]any{
+				"client_name#en": "Example Bank (DEMO)", "authorization_details_types": []string{"insurance_payment"},
+				"response_modes": []string{oauth.ModeQuery, oauth.ModeJWT, oauth.ModeQueryJWT, oauth.ModeFormPostJWT},
+			},
+		}, {
+			ID: "guomi-bureau", Auth: oauth.AuthBasic, GrantTypes: code, Profile: oauth.ProfileOAuth21,
+			RedirectURIs: []string{office + "/bureau/callback"}, Scope: "openid profile insurance.read offline_access",
+			Name: "国密应用（演示）", Note: "its ID tokens and access tokens are signed with SM2: keys at sm2_jwks_uri; nobody answers at its address",
+			register: map[string]any{
+				"client_name#en": "National Algorithms Bureau (DEMO)", "id_token_signed_response_alg": string(jose.SM2),
+				"access_token_signed_response_alg": string(jose.SM2),
+			},
+		}, {
+			ID: "counter-terminal", Auth: oauth.AuthNone, GrantTypes: []string{oauth.GrantDevice, oauth.GrantRefresh}, Profile: oauth.ProfileOAuth21,
+			RedirectURIs: []string{}, Scope: "openid profile insurance.read offline_access",
+			Name: "窗口终端（演示）", Note: "a machine without a browser: the device grant (RFC 8628), as a public client",
+			register: map[string]any{"client_name#en": "Counter Terminal (DEMO)"},
 		}, {
 			ID: "pension-api", Auth: oauth.AuthBasic, GrantTypes: []string{}, Profile: oauth.ProfileOAuth21, RedirectURIs: []string{},
 			Resources: []string{"urn:ecardid:resource:pension", "urn:ecardid:resource:insurance", "urn:ecardid:resource:card"},
@@ -118,7 +159,7 @@ func (e *env) ensureClients(ctx context.Context, s *storage.Store, c *config.Con
 		for _, r := range registered {
 			works = works || r.ID == one.ID && r.CheckSecret(hash, secretOf(known), e.clock.Now())
 		}
-		_, shown, err := e.applyClient(ctx, s, offer(c), doc, !works)
+		_, shown, err := e.applyClient(ctx, s, offer(c), doc, !works, one.amend)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.ID, err)
 		}
@@ -137,6 +178,13 @@ func (d demoFile) client(id string) demoClient {
 		}
 	}
 	return demoClient{}
+}
+
+// amend sets what no registration could say.
+func (c *demoClient) amend(client *oauth.Client) {
+	if c.set != nil {
+		c.set(client)
+	}
 }
 
 // registration is the client's metadata as `client apply` takes it; it makes or
@@ -192,4 +240,13 @@ func newDemoKey(kid string) (demoKey, error) {
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
 	return demoKey{Kty: "EC", Crv: "P-256", X: b64(point[1 : 1+size]), Y: b64(point[1+size:]), D: b64(d), Kid: kid, Alg: "ES256", Use: "sig"}, nil
+}
+
+// private is the key itself.
+func (k demoKey) private() (*ecdsa.PrivateKey, error) {
+	d, err := base64.RawURLEncoding.DecodeString(k.D)
+	if err != nil {
+		return nil, err
+	}
+	return ecdsa.ParseRawPrivateKey(elliptic.P256(), d)
 }

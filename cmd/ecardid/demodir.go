@@ -73,6 +73,7 @@ operations: {listen: %s}
 authority:
   name: 电子社会保障卡（演示）
   english: Electronic Social Security Card (demo)
+device_grant: true
 liveness:
   name: %s
   title: 演示用真人检测 Stand-in

@@ -71,14 +71,14 @@ func (e *env) say(err error) int {
 	fmt.Fprintf(e.err, "ecardid: %s\n", clean(err.Error()))
 	var usage usageError
 	var problems *config.Problems
-	var trail *storage.TrailError
+	var trail *audit.TrailError
 	switch {
 	case errors.As(err, &usage):
 		fmt.Fprintln(e.err, "Try: ecardid --help")
 		return exitUsage
 	case errors.As(err, &problems):
 		return exitUsage
-	case errors.As(err, &trail):
+	case errors.As(err, &trail), errors.Is(err, audit.ErrExport), errors.Is(err, audit.ErrCheckpoint):
 		return exitTampering
 	}
 	return exitFailed

@@ -78,7 +78,7 @@ func (e *env) serve(ctx context.Context) error {
 	if c.TestProfile {
 		log.Warn("TEST PROFILE: for a conformance suite; nothing in here may be real", "open_registration", c.Registration.Open, "floor", c.Floor)
 	}
-	h, err := e.furnish(ctx, c, s, log, c.Liveness.Development || c.TestProfile)
+	h, err := e.furnish(ctx, c, s, log, c.Liveness.Development || c.TestProfile, "")
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}

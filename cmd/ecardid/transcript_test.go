@@ -126,6 +126,9 @@ func anonymous(text, dir string) string {
 		{`(invitation for [a-z.]+: )[A-Za-z0-9_-]{27}`, "${1}<invitation>"},
 		{`internal id( +)[A-Za-z0-9_-]{22}`, "internal id$1<id>"},
 		{`"id": "[A-Za-z0-9_-]{22}"`, `"id": "<id>"`},
+		{`("citizen": "|operator  |operator,)[A-Za-z0-9_-]{22}`, "${1}<id>"},
+		{`\b[0-9a-f]{96,128}\b`, "<mac>"},
+		{`("+user"+: ?"+)[^"]+`, "${1}<user>"},
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.name)
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync"
 
 	"ecardid/authn"
 	"ecardid/authn/passkey"
@@ -34,7 +36,9 @@ type house struct {
 }
 
 // furnish builds the house out of a checked configuration and an unlocked store.
-func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, log *slog.Logger, demo bool) (*house, error) {
+// Office is the address of the demo's relying party, which is told of logouts without
+// TLS; empty everywhere else.
+func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, log *slog.Logger, demo bool, office string) (*house, error) {
 	engine, err := livenessEngine(c, s, e.clock, log)
 	if err != nil {
 		return nil, err
@@ -59,23 +63,53 @@ func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, l
 		KeyPolicy: keyring.DefaultPolicy(),
 		Passkeys:  passkey.Config{RPID: c.Passkeys.RPID, Origins: c.Passkeys.Origins},
 		Attest:    c.Made.Attest, KeyLevel: c.Made.KeyLevel, Proxies: c.Made.Proxies, LivenessCapture: captureOrigins(c),
-		MTLS: certificates(c), Outbound: outbound.New(outbound.Config{Allow: c.Outbound.Allow, Roots: c.Made.Roots, Clock: e.clock}),
+		MTLS: certificates(c), Outbound: outbound.New(outbound.Config{
+			Only: callable(c), Allow: c.Outbound.Allow, Demo: office, Roots: c.Made.Roots, Clock: e.clock,
+		}),
 		OpenRegistration: c.Registration.Open, DeviceGrant: c.DeviceGrant,
 		Clock: e.clock, Rand: e.rand, Log: log, Metrics: metrics, Traces: traces,
+	}
+	if demo {
+		in.Login.CoolOff = -1 // whoever tries it out has no day to wait
 	}
 	srv, err := server.New(ctx, in)
 	if err != nil {
 		return nil, err
 	}
+	keeper := &notary{store: s, issuer: c.Issuer, to: c.Audit.Checkpoint, post: in.Outbound.Post, clock: e.clock, log: log}
+	attesting, err := keeper.ready()
+	if err != nil {
+		return nil, err
+	}
 	return &house{
 		public: srv, operations: metrics.Operations(),
-		run: func(ctx context.Context) { srv.Run(ctx, storage.Changed) },
+		run: func(ctx context.Context) {
+			var both sync.WaitGroup
+			if attesting {
+				both.Go(func() { keeper.run(ctx) })
+			}
+			both.Go(func() { srv.Run(ctx, storage.Changed) })
+			both.Wait()
+		},
 		close: func(ctx context.Context) error {
+			if attesting {
+				keeper.attest(ctx) // by now everything is linked
+			}
 			engine.Close()
 			in.Outbound.Close()
 			return traces.Close(ctx)
 		},
 	}, nil
+}
+
+// callable are the hosts that the configuration names: those listed, and whom the audit
+// trail is attested to.
+func callable(c *config.Config) []string {
+	hosts := slices.Clone(c.Outbound.Only)
+	if at := outbound.Address(c.Audit.Checkpoint.URL); at != "" {
+		hosts = append(hosts, at)
+	}
+	return hosts
 }
 
 // certificates says whose word about clients' certificates is taken.

@@ -42,13 +42,26 @@ var (
 	ErrAnswer = errors.New("outbound: unusable answer")
 )
 
-// Config says what a Client may do. The zero value calls every public host.
+// Hosts knows further hosts that may be called.
+type Hosts interface {
+	// Names reports whether address, host:port in its one spelling, is one of them. What
+	// it cannot find out is none.
+	Names(ctx context.Context, address string) bool
+}
+
+// Config says what a Client may do. The zero value calls nobody.
 type Config struct {
-	// Only, unless empty, are the hosts that may be called.
+	// Only are the hosts that may be called. An entry is host:port, or a host, which is
+	// then called at port 443. There are no patterns.
 	Only []string
-	// Allow are hosts that may have special-use addresses, such as a test suite on
-	// this machine. An entry is a host or host:port. It allows a host, not networks.
+	// Allow are hosts that may be called though they have special-use addresses, such as
+	// a test suite on this machine. An entry is host:port, or a host, which may then be
+	// called at every port. It allows a host, not networks.
 	Allow []string
+	// Demo is the address (ADDRESS:PORT on loopback) of a server that may be posted to
+	// without TLS. It is for the demonstration, whose relying party is told of logouts
+	// within one machine; anything else in here is ignored.
+	Demo  string
 	Roots *x509.CertPool // nil: the system's
 	Clock clock.Clock    // that certificates are judged by; nil: the machine's
 }
@@ -56,9 +69,17 @@ type Config struct {
 // A Client makes calls. It is safe for concurrent use.
 type Client struct {
 	only, allow []string
-	http        *http.Client
-	places      chan struct{}
-	timeout     time.Duration
+	besides     Hosts // nil: none
+	demo        string
+	*line
+}
+
+// A line is the way out: connections, and the places on them. Clients that were made
+// of one another share it.
+type line struct {
+	http    *http.Client
+	places  chan struct{}
+	timeout time.Duration
 
 	mu    sync.Mutex
 	calls map[string]int // under way, by host
@@ -67,8 +88,11 @@ type Client struct {
 // New returns a Client.
 func New(cfg Config) *Client {
 	c := &Client{
-		only: canonical(cfg.Only), allow: canonical(cfg.Allow),
-		places: make(chan struct{}, maxCalls), calls: map[string]int{}, timeout: callTimeout,
+		only: withPorts(canonical(cfg.Only)), allow: canonical(cfg.Allow),
+		line: &line{places: make(chan struct{}, maxCalls), calls: map[string]int{}, timeout: callTimeout},
+	}
+	if at, err := netip.ParseAddrPort(cfg.Demo); err == nil && at.Addr().IsLoopback() {
+		c.demo = cfg.Demo
 	}
 	security := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}
 	if cfg.Clock != nil {
@@ -80,7 +104,7 @@ func New(cfg Config) *Client {
 		Transport: &http.Transport{
 			Proxy: nil, // the guard must see the real address
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				if named(c.allow, address) {
+				if named(c.allow, address) || address == c.demo {
 					return allowed.DialContext(ctx, network, address)
 				}
 				return guarded.DialContext(ctx, network, address)
@@ -99,6 +123,17 @@ func New(cfg Config) *Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
+}
+
+// Besides returns a Client that calls more hosts over the same line.
+func (c *Client) Besides(more Hosts) *Client {
+	return &Client{only: c.only, allow: c.allow, besides: more, demo: c.demo, line: c.line}
+}
+
+// Calls reports whether the URL is one that would be called, as things are now.
+func (c *Client) Calls(ctx context.Context, url string) bool {
+	_, err := c.check(ctx, http.MethodGet, url)
+	return err == nil
 }
 
 // Get returns what is at the URL, if that is 200 and 64 kB at most. What media type
@@ -124,12 +159,9 @@ func (c *Client) Post(ctx context.Context, url, contentType string, body []byte)
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 func (c *Client) call(ctx context.Context, method, raw, field, value string, body []byte) (int, http.Header, []byte, error) {
-	u, err := check(raw)
+	u, err := c.check(ctx, method, raw)
 	if err != nil {
 		return 0, nil, nil, err
-	}
-	if len(c.only) > 0 && !named(c.only, address(u)) {
-		return 0, nil, nil, fmt.Errorf("%w: the host is not on the list", ErrURL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -166,17 +198,35 @@ func (c *Client) call(ctx context.Context, method, raw, field, value string, bod
 	return res.StatusCode, res.Header, got, nil
 }
 
-// check reads a URL that may be called: https, a host, nobody's name in it.
-func check(raw string) (*url.URL, error) {
+// check reads a URL that may be called: https, nobody's name in it, and a host that is
+// on the list.
+func (c *Client) check(ctx context.Context, method, raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, fmt.Errorf("%w: too long", ErrURL)
 	}
 	u, err := url.Parse(raw)
+	if err == nil && c.demo != "" && u.Scheme == "http" && u.Host == c.demo && u.User == nil && method == http.MethodPost {
+		return u, nil
+	}
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Opaque != "" || u.Fragment != "" ||
 		strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) { // one spelling: the ASCII one (RFC 5890 §2.3.2.1)
 		return nil, fmt.Errorf("%w: an https URL without user and fragment is needed", ErrURL)
 	}
+	at := address(u)
+	if !slices.Contains(c.only, at) && !named(c.allow, at) && (c.besides == nil || !c.besides.Names(ctx, at)) {
+		return nil, fmt.Errorf("%w: the host is not on the list", ErrURL)
+	}
 	return u, nil
+}
+
+// Address is whom a URL's host is called as: host:port in one spelling, the form in
+// which [Hosts] is asked. It is empty for a URL that is not https.
+func Address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return ""
+	}
+	return address(u)
 }
 
 // enter takes a place among the calls; leave gives it back. A host with all its
@@ -224,6 +274,16 @@ func canonical(hosts []string) []string {
 		list[i] = spelled(h)
 	}
 	return list
+}
+
+// withPorts writes out the port of https where there is none.
+func withPorts(hosts []string) []string {
+	for i, h := range hosts {
+		if _, _, err := net.SplitHostPort(h); err != nil {
+			hosts[i] = h + ":443"
+		}
+	}
+	return hosts
 }
 
 // named reports whether the list has address, or its host for all ports.

@@ -62,12 +62,14 @@ func TestGet(t *testing.T) {
 		{"allowed", Config{Allow: []string{"127.0.0.1"}, Roots: roots}, "https://" + host + "/keys", nil},
 		{"allowed-with-port", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", nil},
 		{"full", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/full", nil},
-		{"private", Config{Roots: roots}, "https://" + host + "/keys", errAny},
+		// Being on the list makes no address public.
+		{"private", Config{Only: []string{host}, Roots: roots}, "https://" + host + "/keys", errAny},
 		// The name is not the address it has.
-		{"name-of-private", Config{Roots: roots}, "https://localhost:" + port + "/keys", errAny},
-		{"allowed-another-port", Config{Allow: []string{"127.0.0.1:1"}, Roots: roots}, "https://" + host + "/keys", errAny},
-		{"not-on-the-list", Config{Only: []string{"id.example"}, Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", ErrURL},
-		{"on-the-list", Config{Only: []string{host}, Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", nil},
+		{"name-of-private", Config{Only: []string{"localhost:" + port}, Roots: roots}, "https://localhost:" + port + "/keys", errAny},
+		{"allowed-another-port", Config{Allow: []string{"127.0.0.1:1"}, Roots: roots}, "https://" + host + "/keys", ErrURL},
+		{"listed-by-name-alone", Config{Only: []string{"127.0.0.1"}, Allow: []string{"127.0.0.1:1"}, Roots: roots}, "https://" + host + "/keys", ErrURL},
+		{"no-list", Config{Roots: roots}, "https://" + host + "/keys", ErrURL},
+		{"on-both-lists", Config{Only: []string{host}, Allow: []string{host}, Roots: roots}, "https://" + host + "/keys", nil},
 		{"stranger's-certificate", Config{Allow: []string{host}}, "https://" + host + "/keys", errAny},
 		{"too-large", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/large", ErrAnswer},
 		{"redirect", Config{Allow: []string{host}, Roots: roots}, "https://" + host + "/redirect", ErrAnswer},
@@ -106,6 +108,61 @@ func TestGet(t *testing.T) {
 
 var errAny = errors.New("any")
 
+// hosts is a list that changes.
+type hosts map[string]bool
+
+func (h hosts) Names(_ context.Context, address string) bool { return h[address] }
+
+// Who may be called is one question, asked for each call (SECURITY SR1).
+func TestCalls(t *testing.T) {
+	also := hosts{"admitted.example:443": true, "admitted.example:8443": true}
+	plain := New(Config{Only: []string{"Listed.example", "ported.example:8443", "[2001:db8::1]"}, Allow: []string{"inside.example", "inside-one.example:444"}})
+	defer plain.Close()
+	client := plain.Besides(also)
+	for url, want := range map[string]bool{
+		"https://listed.example/keys":        true,
+		"https://LISTED.example:443/":        true,
+		"https://listed.example./":           true,
+		"https://listed.example:8443/":       false, // which port, the list says
+		"https://ported.example:8443/":       true,
+		"https://ported.example/":            false,
+		"https://[2001:db8::1]/":             true,
+		"https://inside.example:9/":          true,
+		"https://inside-one.example:444/":    true,
+		"https://inside-one.example/":        false,
+		"https://admitted.example/":          true,
+		"https://admitted.example:8443/":     true,
+		"https://admitted.example:8444/":     false,
+		"https://www.listed.example/":        false,
+		"https://listed.example.evil.org/":   false,
+		"https://listed.example@evil.org/":   false,
+		"https://evil.org/?listed.example":   false,
+		"http://listed.example/":             false,
+		"https://169.254.169.254/latest":     false,
+		"https://listed.example:443@evil.x/": false,
+		"":                                   false,
+	} {
+		if got := client.Calls(t.Context(), url); got != want {
+			t.Errorf("%s: %v", url, got)
+		}
+	}
+	if plain.Calls(t.Context(), "https://admitted.example/") {
+		t.Error("one client's hosts became another's")
+	}
+	delete(also, "admitted.example:443")
+	if _, err := client.Post(t.Context(), "https://admitted.example/bye", "", nil); !errors.Is(err, ErrURL) {
+		t.Errorf("admitted no more: %v", err)
+	}
+	for url, want := range map[string]string{
+		"https://A.example/x": "a.example:443", "https://a.example.:8443": "a.example:8443", "https://[::1]/": "[::1]:443",
+		"http://a.example/": "", "https:///": "", "a.example": "", "%": "",
+	} {
+		if got := Address(url); got != want {
+			t.Errorf("%s: %q", url, got)
+		}
+	}
+}
+
 func TestPost(t *testing.T) {
 	var got string
 	host, roots := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -128,6 +185,34 @@ func TestPost(t *testing.T) {
 	}
 	if _, err := client.Post(t.Context(), "http://"+host, "", nil); !errors.Is(err, ErrURL) {
 		t.Errorf("http: %v", err)
+	}
+}
+
+// The demonstration's relying party is posted to in the clear, and nothing else is.
+func TestDemo(t *testing.T) {
+	got := 0
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got++ }))
+	defer s.Close()
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("another was called") }))
+	defer other.Close()
+	at := strings.TrimPrefix(s.URL, "http://")
+	client := New(Config{Demo: at})
+	defer client.Close()
+	if status, err := client.Post(t.Context(), s.URL+"/bye", "text/plain", nil); err != nil || status != http.StatusOK || got != 1 {
+		t.Errorf("%d %v", status, err)
+	}
+	if _, _, err := client.Get(t.Context(), s.URL+"/keys", ""); !errors.Is(err, ErrURL) {
+		t.Errorf("fetched: %v", err)
+	}
+	for _, url := range []string{other.URL, strings.Replace(s.URL, "127.0.0.1", "localhost", 1), strings.Replace(s.URL, "//", "//a@", 1)} {
+		if _, err := client.Post(t.Context(), url, "", nil); !errors.Is(err, ErrURL) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for _, no := range []string{"", "localhost:80", "192.0.2.1:80", "127.0.0.1"} {
+		if c := New(Config{Demo: no}); c.demo != "" {
+			t.Errorf("%q was taken", no)
+		}
 	}
 }
 
@@ -180,7 +265,7 @@ func TestHangingHost(t *testing.T) {
 }
 
 func TestNoPlace(t *testing.T) {
-	client := New(Config{})
+	client := New(Config{Only: []string{"id.example"}})
 	for range maxCalls {
 		client.places <- struct{}{}
 	}

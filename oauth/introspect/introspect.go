@@ -153,7 +153,7 @@ func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer
 		a := h.of(client, info.Grant, info.Scope, info.Resource)
 		a.Expires, a.IssuedAt = jose.Date(info.Expires), jose.Date(info.Issued)
 		a.bind(info.Binding)
-		return a, nil
+		return a, h.still(&a, client)
 	}
 	claims, err := h.Issuer.ReadAccess(token, now)
 	if err != nil {
@@ -181,7 +181,13 @@ func (h *Handler) find(ctx context.Context, token string, now time.Time) (Answer
 	a.Expires, a.IssuedAt, a.ID = claims.Expires, claims.IssuedAt, claims.ID
 	a.Details, a.Act = claims.Details, claims.Act // as narrowed for this token
 	a.bind(claims.Bound())
-	return a, nil
+	return a, h.still(&a, client)
+}
+
+// still takes away the details of types the client may not have any more.
+func (h *Handler) still(a *Answer, client *oauth.Client) (err error) {
+	a.Details, err = h.Details.Within(a.Details, client)
+	return err
 }
 
 func (h *Handler) of(client *oauth.Client, g oauth.Grant, scope, audience []string) Answer {
@@ -208,17 +214,24 @@ func (a *Answer) bind(b oauth.Binding) {
 
 // part cuts the answer down to what is meant for one of resources, or to nothing.
 func (h *Handler) part(a Answer, resources []string) (Answer, error) {
-	audience := slices.DeleteFunc(a.Audience.Values(), func(aud string) bool {
-		// A resource none of whose scopes is left is no audience any more.
-		return !slices.Contains(resources, aud) || len(h.Catalogue.For(strings.Fields(a.Scope), []string{aud})) == 0
-	})
-	scope := h.Catalogue.For(strings.Fields(a.Scope), audience)
-	if len(scope) == 0 {
-		return Answer{}, nil
+	var audience []string
+	for _, aud := range a.Audience.Values() {
+		details, err := h.Details.For(a.Details, []string{aud})
+		if err != nil {
+			return Answer{}, err
+		}
+		// A resource for which neither scope nor details are left is no audience any more.
+		if slices.Contains(resources, aud) && len(h.Catalogue.For(strings.Fields(a.Scope), []string{aud}))+len(details) > 0 {
+			audience = append(audience, aud)
+		}
 	}
+	scope := h.Catalogue.For(strings.Fields(a.Scope), audience)
 	var err error
 	if a.Details, err = h.Details.For(a.Details, audience); err != nil {
 		return Answer{}, err
+	}
+	if len(audience) == 0 || len(scope)+len(a.Details) == 0 {
+		return Answer{}, nil
 	}
 	a.Audience, a.Scope = jose.To(audience...), strings.Join(scope, " ")
 	return a, nil

@@ -7,7 +7,7 @@
 //	                       token of this very session (SECURITY OI3)
 //	/end-session/done      the frames of the front channel, and the way back
 //
-// A ticket is what was checked, under a MAC: the pages need nothing of the request
+// A ticket is what was checked, sealed: the pages need nothing of the request
 // any more, and the ID token that came as a hint stands in no second URL.
 //
 // The session ends on the server, durably, before anybody is told. Storage writes a

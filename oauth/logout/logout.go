@@ -154,17 +154,18 @@ func (h *Handler) Confirm(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fosite.ErrServerError.WithWrap(err))
 		return
 	}
-	if r.Method == http.MethodGet && !h.same(r, t, login) {
-		respond.NoStore(w.Header())
-		h.Pages.LogoutConfirm(w, r, ConfirmView{Asker: asker, Path: r.URL.RequestURI()})
-		return
-	}
-	if r.Method == http.MethodPost {
+	switch {
+	case r.Method == http.MethodPost:
 		values, err := form.Post(w, r, form.Known{"csrf", confirm})
 		if err != nil || !values.Has(confirm) {
 			h.fail(w, r, invalid("The form is not ours."))
 			return
 		}
+	case r.Method != http.MethodGet || !h.same(r, t, login):
+		// Also whoever only looks (HEAD): nothing ends without a word or a hint.
+		respond.NoStore(w.Header())
+		h.Pages.LogoutConfirm(w, r, ConfirmView{Asker: asker, Path: r.URL.RequestURI()})
+		return
 	}
 	if err := h.Logins.End(w, r); err != nil {
 		h.fail(w, r, fosite.ErrServerError.WithWrap(err)) // nobody is told they are out who is not

@@ -13,7 +13,7 @@ import (
 // there is for it, and to everybody, what this server does.
 
 // registrar takes registrations.
-func (c Config) registrar(writer respond.Writer, details []string) *register.Handler {
+func (c Config) registrar(writer respond.Writer, details map[string]string) *register.Handler {
 	h := &register.Handler{
 		Issuer: c.Issuer, Store: c.Store, Registry: c.Registry, Keys: c.Keys, Secrets: c.ClientSecrets,
 		Offer: oauth.Offer{

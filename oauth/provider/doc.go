@@ -1,6 +1,4 @@
 // Package provider introduces the rooms of oauth to each other: from a list of
 // ingredients it makes every handler of the protocol, and it lists the routes for
 // server to mount. Nothing is decided here.
-//
-// PAR, registration and logout by an application will be further rows of Routes.
 package provider

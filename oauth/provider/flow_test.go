@@ -317,7 +317,7 @@ func TestRevocation(t *testing.T) {
 	}
 	// Not durable is not done (G5).
 	out := h.tokens("openid")
-	h.store.Close()
+	h.close()
 	w := h.raw("/revoke", rp, url.Values{"token": {out["refresh_token"].(string)}})
 	if w.Code < 500 {
 		t.Errorf("with the database gone: %d", w.Code)

@@ -41,7 +41,7 @@ func (h *house) granted(details string, opaque bool) string {
 
 func (h *house) payer() {
 	h.client(`{"client_id":"pension","client_name":"Pension office","redirect_uris":["` + callback + `"],"authorization_details_types":["insurance_payment"],
-		"grant_types":["authorization_code","refresh_token"],"scope":"card.basic insurance.read"}`)
+		"grant_types":["authorization_code","refresh_token"],"scope":"card.basic insurance.read insurance.pay"}`)
 	h.client(`{"client_id":"insurance-api","client_name":"API","grant_types":[],"resources":["` + insuranceResource + `"]}`)
 }
 

@@ -4,12 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,9 +17,7 @@ import (
 	"ecardid/authn"
 	"ecardid/identity"
 	"ecardid/internal/clock"
-	"ecardid/internal/idnumber"
 	"ecardid/internal/jose"
-	"ecardid/internal/seal"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
@@ -37,18 +33,19 @@ const issuer = "https://id.example"
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // A house is the protocol on a real database, with people who can sign in by
-// saying so.
+// saying so. Where it has more than one replica, requests go to them in turn.
 type house struct {
 	t        *testing.T
 	clock    *clock.Manual
-	store    *storage.Store
-	registry *registry.Registry
-	keys     *keyring.Keyring
+	store    *storage.Store   // of the first replica
+	stores   []*storage.Store // of all
+	registry registries
+	keys     keyrings
 	secrets  oauth.Keyed
 	subjects oauth.Subjects
 	pages    *pages
 	logins   *logins
-	mux      *http.ServeMux
+	mux      *turns
 	citizens []identity.ID
 	secretOf map[string]string
 }
@@ -66,95 +63,74 @@ func keyed(t testing.TB, b byte) oauth.Keyed {
 
 func newHouse(t *testing.T, change ...func(*provider.Config)) *house {
 	t.Helper()
-	ctx := t.Context()
-	dsn := "sqlite:" + filepath.Join(t.TempDir(), "house.db")
-	if err := storage.Migrate(ctx, dsn); err != nil {
-		t.Fatal(err)
-	}
-	store, err := storage.Open(ctx, dsn, storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	kek, err := seal.ParseKEK([]byte(strings.Repeat("0123456789abcdef", 4)), "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clk := clock.At(noon)
-	if err := store.Unlock(ctx, kek, clk.Now()); err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("on %s", current.name)
+		}
+	})
+	ctx, dsn, clk := t.Context(), current.fresh(t), clock.At(noon)
 	h := &house{
-		t: t, clock: clk, store: store, registry: registry.New(store, clk, log), secrets: keyed(t, 0),
-		pages: &pages{}, secretOf: map[string]string{},
-		keys: &keyring.Keyring{Store: store, Policy: keyring.DefaultPolicy(), Clock: clk, Log: log},
+		t: t, clock: clk, secrets: keyed(t, 0), pages: &pages{}, logins: &logins{clock: clk}, mux: &turns{},
+		citizens: citizens(), secretOf: map[string]string{},
 	}
-	h.logins = &logins{store: store, clock: clk}
-	// The second algorithm of a set is published before it signs; SM2 has its own set.
-	if err := h.keys.Rotate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	if h.subjects, err = oauth.NewSubjects(key(1)); err != nil {
 		t.Fatal(err)
 	}
+	for range current.replicas {
+		store, err := open(ctx, dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(store.Close)
+		h.stores = append(h.stores, store)
+	}
+	h.store = h.stores[0]
+	h.logins.store = h.store
+	for _, store := range h.stores {
+		h.replica(store, change)
+	}
+	return h
+}
+
+// replica adds one: the protocol with caches of its own.
+func (h *house) replica(store *storage.Store, change []func(*provider.Config)) {
+	h.t.Helper()
+	log := slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	clients := registry.New(store, h.clock, log)
+	keys := &keyring.Keyring{Store: store, Policy: keyring.DefaultPolicy(), Clock: h.clock, Log: log}
+	if err := keys.Load(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	h.registry, h.keys = append(h.registry, clients), append(h.keys, keys)
 	cat, err := catalogue.Default()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	config := provider.Config{
-		Issuer: issuer, Store: store, Logins: h.logins, Pages: h.pages, Registry: h.registry, Keys: h.keys,
-		Algs: h.keys.Policy.Algs, Catalogue: cat,
-		ClientSecrets: h.secrets, Handles: keyed(t, 2), Forms: keyed(t, 3), Subjects: h.subjects,
-		Clock: clk, Log: log,
+		Issuer: issuer, Store: store, Logins: h.logins, Pages: h.pages, Registry: announced{clients, &h.registry}, Keys: announcedKeys{keys, &h.keys},
+		Algs: keys.Policy.Algs, Catalogue: cat,
+		ClientSecrets: h.secrets, Handles: keyed(h.t, 2), Forms: keyed(h.t, 3), Subjects: h.subjects,
+		Clock: h.clock, Log: log,
 	}
 	for _, c := range change {
 		c(&config)
 	}
 	p, err := provider.New(config)
 	if err != nil {
-		t.Fatal(err)
-	}
-	h.mux = http.NewServeMux()
-	for _, r := range p.Routes() {
-		h.mux.Handle(r.Path, r.Handler)
-	}
-	h.people()
-	return h
-}
-
-// people imports two citizens and brings them in.
-func (h *house) people() {
-	h.t.Helper()
-	ctx, now := h.t.Context(), h.clock.Now()
-	number := func(text string) idnumber.ID {
-		id, err := idnumber.ParseID(text, now)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		return id
-	}
-	var rows []storage.NewCitizen
-	for i, text := range []string{"11010519491231002X", "440524188001010014"} {
-		phone, err1 := idnumber.ParsePhone(fmt.Sprintf("1380013123%d", i))
-		card, err2 := idnumber.ParseCard(fmt.Sprintf("A1234567%d", i))
-		if err1 != nil || err2 != nil {
-			h.t.Fatal(err1, err2)
-		}
-		rows = append(rows, storage.NewCitizen{
-			ID: identity.NewID(), Name: []string{"王小明", "李小红"}[i], IDNumber: number(text), Phone: phone, Card: card,
-			Code: []byte(fmt.Sprint("code", i)), Expires: now.Add(time.Hour),
-		})
-	}
-	if err := h.store.ImportCitizens(ctx, rows, audit.Event{Kind: audit.CitizenImported, At: now, Actor: audit.ByOperator}); err != nil {
 		h.t.Fatal(err)
 	}
-	for _, row := range rows {
-		err := h.store.Activate(ctx, row.ID, row.Code, "encoded", "greeting", audit.Event{Kind: audit.CitizenActivated, At: now, Actor: audit.ByCitizen, Citizen: row.ID})
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		h.citizens = append(h.citizens, row.ID)
+	mux := http.NewServeMux()
+	for _, r := range p.Routes() {
+		mux.Handle(r.Path, r.Handler)
+	}
+	h.mux.muxes = append(h.mux.muxes, mux)
+}
+
+// close takes the database away.
+func (h *house) close() {
+	for _, s := range h.stores {
+		s.Close()
 	}
 }
 
@@ -209,12 +185,22 @@ type raised struct {
 const loginCookie = "login"
 
 func (l *logins) Current(r *http.Request) (identity.Login, error) {
-	c, err := r.Cookie(loginCookie)
-	if err != nil {
+	token := l.Token(r)
+	if token == nil {
 		return identity.Login{}, identity.ErrNotFound
 	}
-	return l.store.Login(r.Context(), secret.Of(c.Value).Hash(), l.clock.Now())
+	return l.store.Login(r.Context(), token, l.clock.Now())
 }
+
+func (l *logins) Token(r *http.Request) []byte {
+	c, err := r.Cookie(loginCookie)
+	if err != nil {
+		return nil
+	}
+	return secret.Of(c.Value).Hash()
+}
+
+func (l *logins) Seen(_ *http.Request, in identity.Login) identity.Login { return in }
 
 func (l *logins) Raise(w http.ResponseWriter, r *http.Request, need identity.Need, back string) {
 	l.raised = append(l.raised, raised{need, back, oauth.UILocales(r.Context())})

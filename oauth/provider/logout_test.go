@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -163,7 +164,7 @@ func TestEndSessionByHand(t *testing.T) {
 		t.Error("a form without the button counted")
 	}
 	for name, bad := range map[string]string{
-		"edited": strings.Replace(path, "ticket=ey", "ticket=eX", 1), "none": logout.ConfirmPath, "short": path[:len(path)-4],
+		"edited": edited(path), "none": logout.ConfirmPath, "short": path[:len(path)-4],
 	} {
 		if s.b.post(bad, url.Values{"logout-confirm": {"1"}}); h.pages.fault == nil {
 			t.Errorf("ticket %s was taken", name)
@@ -179,6 +180,57 @@ func TestEndSessionByHand(t *testing.T) {
 	h.clock.Advance(16 * time.Minute)
 	if s.b.get(path); h.pages.fault == nil {
 		t.Error("an old ticket was taken")
+	}
+}
+
+// edited flips one bit in the middle of a ticket.
+func edited(path string) string {
+	b := []byte(path)
+	at := len(b) / 2
+	if b[at] == 'A' {
+		b[at] = 'B'
+	} else {
+		b[at] = 'A'
+	}
+	return string(b)
+}
+
+// Whoever only looks ends nothing, and learns nothing from the ticket.
+func TestLookingEndsNothing(t *testing.T) {
+	h := newHouse(t)
+	h.leaver("office-a", "")
+	s := h.session("office-a")
+	for _, hint := range []string{"", s.id} {
+		v := url.Values{}
+		if hint != "" {
+			v.Set("id_token_hint", hint)
+		}
+		to := h.browser().get("/end-session?" + v.Encode()).Header().Get("Location")
+		if strings.Contains(to, s.sid) || strings.Contains(to, "ticket=ey") {
+			t.Errorf("the ticket can be read: %s", to)
+		}
+		if w := s.b.do(httptest.NewRequest(http.MethodHead, to, nil)); w.Header().Get("Location") != "" || !s.loggedIn("office-a") {
+			t.Errorf("HEAD led to %q", w.Header().Get("Location"))
+		}
+	}
+}
+
+// A client that never redeemed its code was in no session and hears nothing.
+func TestUnredeemedHearsNothing(t *testing.T) {
+	h := newHouse(t)
+	h.leaver("office-a", `,"backchannel_logout_uri":"https://rp.example/back","frontchannel_logout_uri":"https://rp.example/front"`)
+	b := h.browser()
+	b.signIn(0, password(), totp())
+	b.code(ask("client_id", "office-a"))
+	to := b.get("/end-session").Header().Get("Location")
+	b.get(to)
+	to = b.post(h.pages.confirm.Path, url.Values{"logout-confirm": {"1"}}).Header().Get("Location")
+	if b.get(to); h.pages.done == nil || len(h.pages.done.Frames) != 0 {
+		t.Errorf("frames: %+v", h.pages.done)
+	}
+	box := &mailbox{status: http.StatusOK}
+	if n, err := h.postman(box).Round(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d farewells, %v", n, err)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestMetadata(t *testing.T) {
 	for name, uri := range jsonOf(t, h.browser().get("/.well-known/openid-configuration")) {
 		text, _ := uri.(string)
 		if path, ok := strings.CutPrefix(text, issuer+"/"); ok {
-			if _, pattern := h.mux.Handler(mustRequest(http.MethodGet, "/"+path, "")); pattern == "" {
+			if !h.mux.knows("/" + path) {
 				t.Errorf("%s leads nowhere", name)
 			}
 		}

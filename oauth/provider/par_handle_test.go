@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/oauth/provider"
 )
@@ -30,7 +31,7 @@ func TestPushedHandle(t *testing.T) {
 	uri := h.push()
 	expired("another client's", b.get(front("other", uri)))
 	expired("nobody's", b.get("/authorize?request_uri="+url.QueryEscape(uri)))
-	expired("altered", b.get(front(rp, uri[:len(uri)-1]+"A")))
+	expired("altered", b.get(front(rp, uri[:len(uri)-4]+"AAAA")))
 	expired("before it was opened", b.get(strings.Replace(front(rp, uri), "/authorize", "/consent", 1)))
 	h.clock.Advance(59 * time.Second)
 	// Those hurt nobody; the first browser that brings it has it, and may come again.
@@ -120,6 +121,11 @@ func (c *counting) Request(ctx context.Context, handle []byte, clientID string, 
 	return c.Store.Request(ctx, handle, clientID, now)
 }
 
+func (c *counting) RequestFor(ctx context.Context, handle []byte, clientID string, login []byte, now time.Time) (oauth.StoredRequest, *identity.Login, error) {
+	c.count("read")
+	return c.Store.RequestFor(ctx, handle, clientID, login, now)
+}
+
 func (c *counting) DropRequest(ctx context.Context, handle []byte) error {
 	c.count("drop")
 	return c.Store.DropRequest(ctx, handle)
@@ -141,7 +147,7 @@ func (c *counting) Remember(ctx context.Context, key []byte, expires, now time.T
 }
 
 // With an assertion and a proof, pushing is one statement; and when there is nothing
-// to ask anybody, the answer is one read and one write beside the login's (DESIGN §6).
+// to ask anybody, the answer is one read, the login's included, and one write (DESIGN §6).
 func TestPushedTrips(t *testing.T) {
 	store := &counting{calls: map[string]int{}}
 	h := newHouse(t, func(c *provider.Config) {

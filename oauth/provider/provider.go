@@ -24,6 +24,7 @@ import (
 	"ecardid/oauth/catalogue"
 	"ecardid/oauth/clientauth"
 	"ecardid/oauth/clientkeys"
+	"ecardid/oauth/devicegrant"
 	"ecardid/oauth/discovery"
 	"ecardid/oauth/dpop"
 	"ecardid/oauth/encrypt"
@@ -48,9 +49,11 @@ type Keys interface {
 	Renew(ctx context.Context) error
 }
 
-// A Registry finds clients, and reads them anew when one was registered.
+// A Registry finds clients, and reads them anew when one was registered. The hosts of
+// those whom an operator admitted may be called.
 type Registry interface {
 	framework.Registry
+	outbound.Hosts
 	Reload(ctx context.Context) error
 }
 
@@ -58,6 +61,7 @@ type Registry interface {
 type Pages interface {
 	oauth.Pages
 	logout.Pages
+	devicegrant.Pages
 }
 
 // Config is what a provider is made of. Everything is required but what says
@@ -78,7 +82,7 @@ type Config struct {
 	Subjects      oauth.Subjects // who citizens are to relying parties
 
 	MTLS     mtls.Config      // zero: no client CA, no proxy, no listener of its own
-	Outbound *outbound.Client // nil: nothing is fetched and nobody called
+	Outbound *outbound.Client // calls its own hosts and the Registry's; nil: nothing is fetched and nobody called
 
 	// OpenRegistration lets everybody register clients. It is for a test profile.
 	OpenRegistration bool
@@ -189,6 +193,7 @@ func New(c Config) (*Provider, error) {
 	handles := issue.Handles{Keys: c.Handles, Rand: c.Random}
 	keys := &clientkeys.Source{Clock: c.Clock, Log: c.Log}
 	if c.Outbound != nil {
+		c.Outbound = c.Outbound.Besides(c.Registry)
 		keys.Fetch = c.Outbound
 	}
 	issuer := &issue.Issuer{Name: c.Issuer, Keys: c.Keys, Subjects: c.Subjects, Encrypter: encrypt.Encrypter{Documents: keys}}
@@ -202,17 +207,21 @@ func New(c Config) (*Provider, error) {
 	}
 	terms := token.Terms{Issuer: c.Issuer, Catalogue: c.Catalogue, Details: rar.Shipped()}
 	code := &token.Code{
-		Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Clock: c.Clock, Log: c.Log,
+		Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Log: c.Log,
 	}
 	refresh := &token.Refresh{Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Log: c.Log}
 	machine := &token.ClientCredentials{Terms: terms}
 	exchange := &token.Exchange{Terms: terms, Store: c.Store, Registry: c.Registry, Tokens: issuer, Handles: handles}
-	endpoint := &token.Endpoint{Issuer: issuer, Bindings: clients, People: c.Store, Clock: c.Clock}
+	grants := []token.Grant{code, refresh, machine, exchange}
+	if c.DeviceGrant {
+		grants = append(grants, &token.Device{Codes: code, Polls: c.Store})
+	}
+	endpoint := &token.Endpoint{Issuer: issuer, Bindings: clients, People: c.Store, Catalogue: c.Catalogue, Clock: c.Clock}
 
 	f := framework.New(framework.Parts{
 		Registry: c.Registry, Authenticate: clients.Authenticate, Modes: modes,
 		Authorize: []fosite.AuthorizeEndpointHandler{code},
-		Token:     endpoint.Handlers(code, refresh, machine, exchange),
+		Token:     endpoint.Handlers(grants...),
 	})
 	front := &authorize.Handler{
 		Provider: f, Registry: c.Registry, Store: c.Store, Logins: c.Logins, Issuer: issuer, Handles: handles, Forms: c.Forms,
@@ -228,7 +237,14 @@ func New(c Config) (*Provider, error) {
 	if c.Outbound != nil {
 		postman.Sender = c.Outbound
 	}
-	registrar := c.registrar(writer, terms.Details.Names())
+	if c.DeviceGrant {
+		front.Devices = c.Store
+	}
+	devices := &devicegrant.Handler{
+		Provider: f, Store: c.Store, Front: front, Logins: c.Logins, Issuer: c.Issuer, Handles: handles, Pages: c.Pages, Modes: modes,
+		Source: c.Source, Clock: c.Clock,
+	}
+	registrar := c.registrar(writer, terms.Details.Scopes())
 	routes := []Route{
 		{Path: authorize.Path, Methods: both, Page: true, CrossSite: true, Handler: front},
 		{Path: authorize.PushPath, Methods: post, CrossSite: true, Handler: http.HandlerFunc(front.Push)},
@@ -255,6 +271,12 @@ func New(c Config) (*Provider, error) {
 		{Path: register.Path, Methods: post, CrossSite: true, Takes: "application/json", Handler: registrar},
 		{Path: register.ClientPath, Methods: []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete}, CrossSite: true,
 			Takes: "application/json", Handler: http.HandlerFunc(registrar.Manage)},
+	}
+	if c.DeviceGrant {
+		routes = append(routes,
+			Route{Path: devicegrant.Path, Methods: post, CrossSite: true, Handler: devices},
+			Route{Path: devicegrant.ConnectPath, Methods: both, Page: true, Handler: http.HandlerFunc(devices.Connect)},
+			Route{Path: devicegrant.DonePath, Methods: get, Page: true, Handler: http.HandlerFunc(devices.Done)})
 	}
 	described := discovery.Describe(c.facts(routes, terms.Details.Names()))
 	if c.DeviceGrant && described.DeviceAuthorizationEndpoint == "" {

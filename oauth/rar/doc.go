@@ -1,7 +1,8 @@
 // Package rar reads authorization_details (RFC 9396): what a client wants to be
 // allowed this once, said in more than a scope's name. Each type has its own reader,
 // strict about every member; a type nobody registered here, one the client was not
-// admitted with, and a member nobody knows are refused (§5).
+// admitted with or whose scope it may not have, and a member nobody knows are refused
+// (§5).
 //
 //	request ─▶ Types.Parse ─▶ Details ─▶ consent page, phone, receipt
 //	                             └─▶ JSON, the one spelling ─▶ oauth.Grant.Details

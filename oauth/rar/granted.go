@@ -45,13 +45,19 @@ func Subset(granted, asked json.RawMessage) (json.RawMessage, error) {
 // are good once, are of a type that exists no more, or one the client may not have
 // any more. Nil when nothing is left.
 func (t Types) Carried(granted json.RawMessage, client *oauth.Client) (json.RawMessage, error) {
-	return t.sift(granted, func(k Type) bool { return !k.Once && slices.Contains(client.DetailsTypes, k.Name) })
+	return t.sift(granted, func(k Type) bool { return !k.Once && k.open(client) })
 }
 
 // For returns those of granted details that are meant for one of resources: the
 // others are none of its business. Nil when there are none.
 func (t Types) For(granted json.RawMessage, resources []string) (json.RawMessage, error) {
 	return t.sift(granted, func(k Type) bool { return slices.Contains(resources, k.Resource) })
+}
+
+// Within returns those of the details that the client may still have: a type that was
+// taken from it since they were agreed to, or whose scope was, is gone (SECURITY G6, G7).
+func (t Types) Within(granted json.RawMessage, client *oauth.Client) (json.RawMessage, error) {
+	return t.sift(granted, func(k Type) bool { return k.open(client) })
 }
 
 func (t Types) sift(granted json.RawMessage, keep func(Type) bool) (json.RawMessage, error) {

@@ -51,7 +51,7 @@ const (
 // token.
 func InsurancePayment() Type {
 	return Type{
-		Name: typePayment, Level: identity.LevelBound, Fresh: true, Once: true,
+		Name: typePayment, Scope: "insurance.pay", Level: identity.LevelBound, Fresh: true, Once: true,
 		Resource: "urn:ecardid:resource:insurance", Read: readPayment,
 	}
 }

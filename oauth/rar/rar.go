@@ -27,6 +27,9 @@ func limits() strictjson.Limits { return strictjson.Limits{Bytes: maxBytes, Dept
 // A Type is a kind of details and the rules for all of its kind.
 type Type struct {
 	Name string
+	// Scope says who may ask: clients that have it under their ceiling. What type a
+	// client may use is otherwise its own to say, when it registers itself (SECURITY CA5).
+	Scope string
 	// Level is the least assurance of a login that may agree to one.
 	Level identity.Level
 	// Fresh: the citizen proves who they are for this request, whatever was proved
@@ -58,7 +61,7 @@ type Types struct{ list []Type }
 func New(types ...Type) (Types, error) {
 	for i, t := range types {
 		twice := slices.ContainsFunc(types[:i], func(o Type) bool { return o.Name == t.Name })
-		if t.Name == "" || t.Read == nil || t.Resource == "" || twice {
+		if t.Name == "" || t.Scope == "" || t.Read == nil || t.Resource == "" || twice {
 			return Types{}, fmt.Errorf("authorization_details: the type %q is incomplete or there twice", t.Name)
 		}
 	}
@@ -75,6 +78,21 @@ func (t Types) Names() []string {
 		names[i] = one.Name
 	}
 	return names
+}
+
+// Scopes are the types with the scope of each, for an oauth.Offer.
+func (t Types) Scopes() map[string]string {
+	scopes := make(map[string]string, len(t.list))
+	for _, one := range t.list {
+		scopes[one.Name] = one.Scope
+	}
+	return scopes
+}
+
+// open reports whether the client may have details of this type: it was registered
+// with the type, and its ceiling has the type's scope.
+func (t Type) open(client *oauth.Client) bool {
+	return slices.Contains(client.DetailsTypes, t.Name) && client.Allows(t.Scope)
 }
 
 func (t Types) find(name string) (Type, bool) {
@@ -118,7 +136,7 @@ func (t Types) Parse(raw string, client *oauth.Client) (Details, error) {
 	var spelled []json.RawMessage
 	for _, element := range elements {
 		kind, ok := t.find(typeOf(element))
-		if !ok || !slices.Contains(client.DetailsTypes, kind.Name) {
+		if !ok || !kind.open(client) {
 			return Details{}, Invalid("The client may not ask for details of this type.")
 		}
 		detail, err := kind.Read(element, limits())

@@ -16,7 +16,7 @@ import (
 )
 
 func client() *oauth.Client {
-	return &oauth.Client{ID: "hospital", DetailsTypes: []string{"insurance_payment"}}
+	return &oauth.Client{ID: "hospital", Scope: "openid insurance.pay", DetailsTypes: []string{"insurance_payment"}}
 }
 
 const (
@@ -227,17 +227,27 @@ func TestSubset(t *testing.T) {
 }
 
 func TestSift(t *testing.T) {
-	standing := rar.Type{Name: "standing", Resource: "urn:x", Read: func([]byte, strictjson.Limits) (rar.Detail, error) { return nil, errors.New("unused") }}
+	standing := rar.Type{Name: "standing", Scope: "standing", Resource: "urn:x", Read: func([]byte, strictjson.Limits) (rar.Detail, error) { return nil, errors.New("unused") }}
 	types, err := rar.New(rar.InsurancePayment(), standing)
 	if err != nil {
 		t.Fatal(err)
 	}
 	granted := json.RawMessage(`[` + payment + `,{"type":"standing"},{"type":"gone"}]`)
-	admitted := &oauth.Client{DetailsTypes: types.Names()}
+	if got := types.Scopes(); len(got) != 2 || got["insurance_payment"] != "insurance.pay" || got["standing"] != "standing" {
+		t.Errorf("scopes are %v", got)
+	}
+	admitted := &oauth.Client{Scope: "standing insurance.pay", DetailsTypes: types.Names()}
 	if got, err := types.Carried(granted, admitted); err != nil || string(got) != `[{"type":"standing"}]` {
 		t.Errorf("%s %v", got, err)
 	}
 	if got, err := types.Carried(granted, client()); err != nil || got != nil {
+		t.Errorf("%s %v", got, err)
+	}
+	// The type's scope was taken from the client: the type went with it.
+	if got, err := types.Carried(granted, &oauth.Client{Scope: "insurance.pay", DetailsTypes: types.Names()}); err != nil || got != nil {
+		t.Errorf("%s %v", got, err)
+	}
+	if got, err := types.Within(granted, &oauth.Client{Scope: "standing", DetailsTypes: types.Names()}); err != nil || string(got) != `[{"type":"standing"}]` {
 		t.Errorf("%s %v", got, err)
 	}
 	if got, err := types.For(granted, []string{"urn:ecardid:resource:insurance"}); err != nil || string(got) != "["+payment+"]" {
@@ -246,7 +256,8 @@ func TestSift(t *testing.T) {
 	if got, err := types.For(nil, []string{"urn:x"}); err != nil || got != nil {
 		t.Errorf("%s %v", got, err)
 	}
-	for _, bad := range [][]rar.Type{{standing, standing}, {{Name: "x", Resource: "urn:x"}}, {{Resource: "urn:x", Read: standing.Read}}} {
+	for _, bad := range [][]rar.Type{{standing, standing}, {{Name: "x", Scope: "x", Resource: "urn:x"}}, {{Scope: "x", Resource: "urn:x", Read: standing.Read}},
+		{{Name: "x", Resource: "urn:x", Read: standing.Read}}, {{Name: "x", Scope: "x", Read: standing.Read}}} {
 		if _, err := rar.New(bad...); err == nil {
 			t.Errorf("took %v", bad)
 		}

@@ -63,10 +63,18 @@ func invalid(code, problem string) *fosite.RFC6749Error {
 	return &fosite.RFC6749Error{ErrorField: code, CodeField: http.StatusBadRequest, DescriptionField: problem}
 }
 
-// tooFast refuses a source that asks too often. Its retry time is a header.
+// tooFast refuses a source or a client that asks too often. Its retry time is a header.
 func tooFast() error {
 	return &fosite.RFC6749Error{
 		ErrorField: "temporarily_unavailable", CodeField: http.StatusTooManyRequests,
-		DescriptionField: "There were too many registrations from your address. Try again later.",
+		DescriptionField: "There were too many registrations from your address, or too many changes of this one. Try again later.",
+	}
+}
+
+// outdated refuses an update that crossed another one.
+func outdated() *fosite.RFC6749Error {
+	return &fosite.RFC6749Error{
+		ErrorField: "temporarily_unavailable", CodeField: http.StatusConflict,
+		DescriptionField: "This registration was changed at the same time. Read it and try again.",
 	}
 }

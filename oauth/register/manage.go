@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -36,6 +37,9 @@ func (h *Handler) Manage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, token, err := h.owner(r)
+	if err == nil && (r.Method == http.MethodPut || r.Method == http.MethodDelete) && !h.changes.take(c.ID, changeTime, h.Clock.Now()) {
+		err = tooFast()
+	}
 	if err == nil {
 		err = act(w, r, c, token)
 	}
@@ -54,7 +58,7 @@ func (h *Handler) owner(r *http.Request) (*oauth.Client, secret.Value, error) {
 	}
 	token, err := bearer(r)
 	if err != nil {
-		h.pace.take(source, now)
+		h.pace.take(source, refill, now)
 		return nil, secret.Value{}, respond.InvalidToken(err)
 	}
 	c, err := h.Registry.Client(r.Context(), r.PathValue("id"))
@@ -67,7 +71,7 @@ func (h *Handler) owner(r *http.Request) (*oauth.Client, secret.Value, error) {
 		kept = c.Registration
 	}
 	if subtle.ConstantTimeCompare(hash, kept) != 1 {
-		h.pace.take(source, now)
+		h.pace.take(source, refill, now)
 		return nil, secret.Value{}, respond.InvalidToken(identity.ErrNotFound)
 	}
 	return c, token, nil
@@ -79,7 +83,8 @@ func (h *Handler) show(w http.ResponseWriter, _ *http.Request, c *oauth.Client, 
 }
 
 // update is RFC 7592 §2.2: the new registration replaces the old one as a whole. What
-// was left out is gone, except what is the server's to say: the scope stays.
+// was left out is gone, except what is the server's to say: the scope stays. One that
+// says what was there writes nothing.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, before *oauth.Client, token secret.Value) error {
 	ctx, now := r.Context(), h.Clock.Now()
 	body, err := read(w, r)
@@ -95,18 +100,61 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, before *oauth.C
 	}
 	c.Secrets, c.Epoch, c.Dynamic, c.Registration = slices.Clone(before.Secrets), before.Epoch, true, before.Registration
 	c.Created, c.Updated = before.Created, now
-	shown, err := h.ready(ctx, &c)
+	shown, err := h.ready(ctx, &c, before)
 	if err != nil {
 		return err
 	}
+	if unchanged, err := same(&c, before); err != nil {
+		return fosite.ErrServerError.WithWrap(err)
+	} else if unchanged {
+		if err := h.still(ctx, before); err != nil {
+			return err
+		}
+		return h.answer(w, http.StatusOK, before, shown, token)
+	}
 	switch err := h.Store.UpdateClient(ctx, c, event(audit.ClientUpdated, c.ID, now)); {
 	case errors.Is(err, identity.ErrNotFound):
-		return respond.InvalidToken(err) // suspended or withdrawn in between
+		if err := h.still(ctx, before); err != nil {
+			return err
+		}
+		return outdated().WithWrap(err)
 	case err != nil:
 		return fosite.ErrServerError.WithWrap(fmt.Errorf("updating a client: %w", err))
 	}
 	h.reload(ctx)
 	return h.answer(w, http.StatusOK, &c, shown, token)
+}
+
+// same reports whether two registrations of one client say the same.
+func same(a, b *oauth.Client) (bool, error) {
+	type document struct {
+		*oauth.Client
+		Names   map[string]string  `json:"names"`
+		Secrets []oauth.SecretHash `json:"secrets"`
+	}
+	// Concat makes one nothing of no secrets and of an empty list.
+	one, err1 := json.Marshal(document{a, a.Names, slices.Concat(a.Secrets)})
+	other, err2 := json.Marshal(document{b, b.Names, slices.Concat(b.Secrets)})
+	return bytes.Equal(one, other), errors.Join(err1, err2)
+}
+
+// still reads the client anew and reports whether it is what it was: who was suspended
+// or withdrawn meanwhile holds nothing that is good for anything, and who has changed
+// itself on another replica has to look first.
+func (h *Handler) still(ctx context.Context, before *oauth.Client) error {
+	if err := h.Registry.Reload(ctx); err != nil {
+		return fosite.ErrTemporarilyUnavailable.WithWrap(err)
+	}
+	c, err := h.Registry.Client(ctx, before.ID)
+	switch {
+	case errors.Is(err, identity.ErrNotFound), err == nil && !(c.Dynamic && bytes.Equal(c.Registration, before.Registration)):
+		return respond.InvalidToken(identity.ErrNotFound)
+	case err != nil:
+		return fosite.ErrTemporarilyUnavailable.WithWrap(err)
+	case c.Epoch != before.Epoch || !c.Updated.Equal(before.Updated):
+		return outdated()
+	}
+	return nil
 }
 
 // identify checks what an update says about who sends it, and returns the rest of the

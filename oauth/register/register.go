@@ -60,6 +60,8 @@ type Keys interface {
 // A Fetcher fetches documents under SECURITY SR1.
 type Fetcher interface {
 	Get(ctx context.Context, url, accept string) ([]byte, http.Header, error)
+	// Calls reports whether the URL's host is one that is called at all.
+	Calls(ctx context.Context, url string) bool
 }
 
 // Open is how everybody may register, in a test profile.
@@ -77,7 +79,7 @@ type Handler struct {
 	Keys     Keys
 	Offer    oauth.Offer
 	Secrets  oauth.Keyed
-	Fetch    Fetcher // nil: sector_identifier_uri cannot be used
+	Fetch    Fetcher // nil: nobody is called, and no URI that we would call is taken
 	Open     *Open   // nil: an initial access token is needed
 	// Source names where a request comes from, as far as it can be trusted.
 	Source  func(*http.Request) string
@@ -85,7 +87,8 @@ type Handler struct {
 	Clock   clock.Clock
 	Log     *slog.Logger
 
-	pace pace
+	pace    pace // by source
+	changes pace // by client
 }
 
 // ServeHTTP implements http.Handler for Path.
@@ -101,7 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	ctx, now, source := r.Context(), h.Clock.Now(), h.Source(r)
-	if !h.pace.take(source, now) {
+	if !h.pace.take(source, refill, now) {
 		return tooFast()
 	}
 	terms, initial, err := h.ticket(r, now)
@@ -116,7 +119,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refused(err)
 	}
-	shown, err := h.ready(ctx, &c)
+	shown, err := h.ready(ctx, &c, nil)
 	if err != nil {
 		return err
 	}
@@ -157,13 +160,19 @@ func (h *Handler) ticket(r *http.Request, now time.Time) (oauth.Terms, []byte, e
 }
 
 // ready sees to it that all the client counts on is there: what it asks of this
-// server, its sector, our keys, its secret. It returns the secret if it made one.
-func (h *Handler) ready(ctx context.Context, c *oauth.Client) (secret.Value, error) {
+// server, whom we would call for it, its sector, our keys, its secret. It returns the
+// secret if it made one. What it was before is nil for a new client.
+func (h *Handler) ready(ctx context.Context, c, before *oauth.Client) (secret.Value, error) {
 	if err := h.Offer.Check(c); err != nil {
 		return secret.Value{}, refused(err)
 	}
-	if err := h.sector(ctx, c); err != nil {
+	if err := h.callable(ctx, c); err != nil {
 		return secret.Value{}, err
+	}
+	if before == nil || c.SectorIdentifierURI != before.SectorIdentifierURI || !slices.Equal(c.RedirectURIs, before.RedirectURIs) {
+		if err := h.sector(ctx, c); err != nil {
+			return secret.Value{}, err
+		}
 	}
 	for _, alg := range c.SigningAlgs() {
 		if err := h.signable(ctx, alg); err != nil {

@@ -21,21 +21,21 @@ func TestPace(t *testing.T) {
 		t.Error("somebody new has to wait")
 	}
 	for i := range burst {
-		if !p.take("a", noon) {
+		if !p.take("a", refill, noon) {
 			t.Fatalf("attempt %d has to wait", i+1)
 		}
 	}
-	if p.take("a", noon) || !p.spent("a", noon) {
+	if p.take("a", refill, noon) || !p.spent("a", noon) {
 		t.Error("one too many")
 	}
-	if !p.take("b", noon) {
+	if !p.take("b", refill, noon) {
 		t.Error("somebody else has to wait")
 	}
-	if !p.take("a", noon.Add(refill)) || p.take("a", noon.Add(refill)) {
+	if !p.take("a", refill, noon.Add(refill)) || p.take("a", refill, noon.Add(refill)) {
 		t.Error("a rest is good for one")
 	}
 	for i := range maxSources + 50 { // strangers do not fill the memory
-		p.take(fmt.Sprint(i), noon)
+		p.take(fmt.Sprint(i), refill, noon)
 	}
 	if len(p.sources) > maxSources {
 		t.Errorf("%d sources are remembered", len(p.sources))

@@ -15,9 +15,6 @@ func (h *Handler) sector(ctx context.Context, c *oauth.Client) error {
 	if c.SectorIdentifierURI == "" {
 		return nil
 	}
-	if h.Fetch == nil {
-		return metadata("sector_identifier_uri cannot be fetched from here.")
-	}
 	body, _, err := h.Fetch.Get(ctx, c.SectorIdentifierURI, mediaType)
 	if err != nil {
 		return metadata("sector_identifier_uri could not be fetched.").WithWrap(err)
@@ -28,6 +25,19 @@ func (h *Handler) sector(ctx context.Context, c *oauth.Client) error {
 	}
 	if slices.ContainsFunc(c.RedirectURIs, func(uri string) bool { return !slices.Contains(listed, uri) }) {
 		return metadata("sector_identifier_uri leads to a list without some of the redirect_uris.")
+	}
+	return nil
+}
+
+// callable refuses addresses that we would call and may not: a stranger's registration
+// does not say where we go (SECURITY SR1). The same is asked again at each call.
+func (h *Handler) callable(ctx context.Context, c *oauth.Client) error {
+	for _, called := range []struct{ member, uri string }{
+		{"jwks_uri", c.JWKSURI}, {"sector_identifier_uri", c.SectorIdentifierURI}, {"backchannel_logout_uri", c.BackChannelLogoutURI},
+	} {
+		if called.uri != "" && (h.Fetch == nil || !h.Fetch.Calls(ctx, called.uri)) {
+			return metadata(called.member + " cannot be used: the host is not on this server's list.")
+		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"ecardid/identity"
 	"ecardid/internal/clock"
+	"ecardid/internal/outbound"
 	"ecardid/oauth"
 )
 
@@ -34,6 +35,7 @@ type Registry struct {
 
 type set struct {
 	clients map[string]*oauth.Client
+	hosts   map[string]bool // addresses that operators vouched for
 	version int64
 	read    time.Time
 }
@@ -58,6 +60,20 @@ func (r *Registry) Client(ctx context.Context, id string) (*oauth.Client, error)
 		return nil, identity.ErrNotFound
 	}
 	return c, nil
+}
+
+// Names implements outbound.Hosts: it reports whether a live client that an operator
+// admitted names the address in one of its URIs. Who registered itself vouches for
+// nobody (SECURITY SR1).
+func (r *Registry) Names(ctx context.Context, address string) bool {
+	s := r.set.Load()
+	if s == nil || r.old(s) {
+		var err error
+		if s, err = r.renew(ctx); err != nil {
+			return false
+		}
+	}
+	return s.hosts[address]
 }
 
 // Reload reads the clients anew.
@@ -116,13 +132,22 @@ func (r *Registry) read(ctx context.Context) (*set, error) {
 	}
 	if s := r.set.Load(); s != nil && s.version == version {
 		// Nothing changed; the pointers people may hold stay the current ones.
-		same := &set{clients: s.clients, version: version, read: now}
+		same := &set{clients: s.clients, hosts: s.hosts, version: version, read: now}
 		r.set.Store(same)
 		return same, nil
 	}
-	fresh := &set{clients: make(map[string]*oauth.Client, len(clients)), version: version, read: now}
+	fresh := &set{clients: make(map[string]*oauth.Client, len(clients)), hosts: map[string]bool{}, version: version, read: now}
 	for i := range clients {
-		fresh.clients[clients[i].ID] = &clients[i]
+		c := &clients[i]
+		fresh.clients[c.ID] = c
+		if c.State != oauth.ClientLive || c.Dynamic {
+			continue
+		}
+		for _, uri := range c.URIs() {
+			if at := outbound.Address(uri); at != "" {
+				fresh.hosts[at] = true
+			}
+		}
 	}
 	r.set.Store(fresh)
 	return fresh, nil

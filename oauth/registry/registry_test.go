@@ -60,6 +60,42 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// Hosts are vouched for by operators alone, for as long as the client is live.
+func TestNames(t *testing.T) {
+	clk := clock.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+	src := &source{version: 1, clients: []oauth.Client{
+		{ID: "a", State: oauth.ClientLive, RedirectURIs: []string{"https://A.example/cb", "http://127.0.0.1:1/cb"}, JWKSURI: "https://keys.example:8443/jwks"},
+		{ID: "b", State: oauth.ClientSuspended, URI: "https://suspended.example/"},
+		{ID: "c", State: oauth.ClientLive, Dynamic: true, RedirectURIs: []string{"https://alone.example/cb"}, BackChannelLogoutURI: "https://alone.example/bye"},
+		{ID: "d", State: oauth.ClientLive, Resources: []string{"https://resource.example/"}, TLSURI: "https://certificate.example/"},
+	}}
+	r := New(src, clk, slog.New(slog.DiscardHandler))
+	ctx := t.Context()
+	for address, want := range map[string]bool{
+		"a.example:443": true, "keys.example:8443": true, "a.example:8443": false, "keys.example:443": false, "127.0.0.1:1": false,
+		"suspended.example:443": false, "alone.example:443": false, "resource.example:443": false, "certificate.example:443": false, "": false, "a.example": false,
+	} {
+		if got := r.Names(ctx, address); got != want {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+	src.clients, src.version = []oauth.Client{{ID: "a", State: oauth.ClientSuspended, URI: "https://a.example/"}}, 2
+	clk.Advance(TTL + time.Millisecond)
+	if r.Names(ctx, "a.example:443") {
+		t.Error("a suspended client vouches")
+	}
+	src.clients, src.version = []oauth.Client{{ID: "a", State: oauth.ClientLive, URI: "https://a.example/"}}, 3
+	clk.Advance(TTL + time.Millisecond)
+	if !r.Names(ctx, "a.example:443") {
+		t.Error("live again, and not known")
+	}
+	src.err = errors.New("away")
+	clk.Advance(TTL + time.Millisecond)
+	if r.Names(ctx, "a.example:443") {
+		t.Error("nobody knows, and it is said to be known")
+	}
+}
+
 func TestNotify(t *testing.T) {
 	src := &source{version: 1}
 	r := New(src, clock.System{}, slog.New(slog.DiscardHandler))

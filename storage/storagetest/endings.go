@@ -8,6 +8,7 @@ import (
 
 	"ecardid/audit"
 	"ecardid/authn"
+	"ecardid/authn/loss"
 	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/storage"
@@ -36,6 +37,11 @@ func endings() []ending {
 		}},
 		{"freeze-against-all", func(w *world, _, _ identity.ID) error {
 			return w.s.SetCardState(w.Context(), w.citizen, identity.CardFrozen, w.event(audit.CitizenFrozen))
+		}},
+		{"report-phone-against-all", func(w *world, _, _ identity.ID) error { return w.lose(w.report(loss.Phone)) }},
+		{"report-card-against-all", func(w *world, _, _ identity.ID) error { return w.lose(w.report(loss.Card)) }},
+		{"suspend-device-against-all", func(w *world, phone, _ identity.ID) error {
+			return w.s.EndDevice(w.Context(), w.citizen, phone, identity.DeviceSuspended, nil, w.event(audit.DeviceEnded))
 		}},
 		{"suspend-client-against-all", func(w *world, _, _ identity.ID) error {
 			return w.s.SuspendClient(w.Context(), w.client, w.now, w.clientEvent(audit.ClientSuspended))

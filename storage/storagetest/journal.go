@@ -27,7 +27,7 @@ func acts() []act {
 		return a
 	}
 	notFound := func(err error) bool { return errors.Is(err, identity.ErrNotFound) }
-	return []act{
+	return append(deviceActs(), []act{
 		{"activate", audit.CitizenActivated, func(w *world) (func(audit.Event) error, func() bool) {
 			c := w.arrive()
 			w.citizen = c.ID
@@ -223,7 +223,7 @@ func acts() []act {
 		{"record", audit.LoginRefused, func(w *world) (func(audit.Event) error, func() bool) {
 			return func(e audit.Event) error { return w.s.Record(w.Context(), e) }, func() bool { return w.entries(audit.LoginRefused) > 0 }
 		}},
-	}
+	}...)
 }
 
 func journalChecks() []check {

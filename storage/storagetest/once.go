@@ -16,17 +16,17 @@ func (w *world) once() oauth.Once { return oauth.Once{Key: fresh(), Expires: w.n
 // A bearer is an operation that takes values along.
 type bearer struct {
 	name string
-	// ready readies it once and returns how to do it, how to do it so that it is
+	// ready readies it once, in the login, and returns how to do it, how to do it so that it is
 	// refused, and whether what it was to do was done.
-	ready func(w *world) (right, wrong func(w *world, once ...oauth.Once) error, done func() bool)
+	ready func(w *world, l session) (right, wrong func(w *world, once ...oauth.Once) error, done func() bool)
 }
 
 func bearers() []bearer {
 	type do = func(w *world, once ...oauth.Once) error
 	never := func() bool { return false }
-	return []bearer{
-		{"redeem", func(w *world) (do, do, func() bool) {
-			n := w.code(w.signIn(identity.ID{}), opaque)
+	return append(deviceBearers(), []bearer{
+		{"redeem", func(w *world, l session) (do, do, func() bool) {
+			n := w.code(l, opaque)
 			redeem := func(change func(*oauth.Redemption)) do {
 				return func(w *world, once ...oauth.Once) error {
 					r := w.redemption(n)
@@ -41,8 +41,8 @@ func bearers() []bearer {
 				return err != nil
 			}
 		}},
-		{"refresh", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}), opaque)
+		{"refresh", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l, opaque)
 			refresh := func(change func(*oauth.Refreshing)) do {
 				return func(w *world, once ...oauth.Once) error {
 					r := rotating(w.refreshing(f.refresh))
@@ -57,8 +57,8 @@ func bearers() []bearer {
 				return err != nil
 			}
 		}},
-		{"refresh-without-rotation", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}))
+		{"refresh-without-rotation", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l)
 			refresh := func(scope ...string) do {
 				return func(w *world, once ...oauth.Once) error {
 					r := w.refreshing(f.refresh)
@@ -69,8 +69,8 @@ func bearers() []bearer {
 			}
 			return refresh(), refresh("payments"), never
 		}},
-		{"exchange", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}))
+		{"exchange", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l)
 			var last identity.ID
 			exchange := func(scope ...string) do {
 				return func(w *world, once ...oauth.Once) error {
@@ -85,7 +85,7 @@ func bearers() []bearer {
 				return err == nil
 			}
 		}},
-		{"store-request", func(w *world) (do, do, func() bool) {
+		{"store-request", func(w *world, _ session) (do, do, func() bool) {
 			var last []byte
 			store := func(kind string) do {
 				return func(w *world, once ...oauth.Once) error {
@@ -99,8 +99,8 @@ func bearers() []bearer {
 				return err == nil
 			}
 		}},
-		{"token", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}), opaque)
+		{"token", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l, opaque)
 			read := func(token []byte) do {
 				return func(w *world, once ...oauth.Once) error {
 					_, err := w.s.Token(w.Context(), token, w.now, once...)
@@ -109,8 +109,8 @@ func bearers() []bearer {
 			}
 			return read(f.access), read(fresh()), never
 		}},
-		{"live-grant", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}))
+		{"live-grant", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l)
 			read := func(id identity.ID) do {
 				return func(w *world, once ...oauth.Once) error {
 					_, err := w.s.LiveGrant(w.Context(), id, w.now, once...)
@@ -119,8 +119,8 @@ func bearers() []bearer {
 			}
 			return read(f.ID), read(identity.NewID()), never
 		}},
-		{"userinfo-by-token", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}), opaque)
+		{"userinfo-by-token", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l, opaque)
 			read := func(token []byte) do {
 				return func(w *world, once ...oauth.Once) error {
 					_, p, err := w.s.UserInfo(w.Context(), token, identity.ID{}, []string{"name", "email"}, w.now, once...)
@@ -132,8 +132,8 @@ func bearers() []bearer {
 			}
 			return read(f.access), read([]byte{}), never
 		}},
-		{"userinfo-by-grant", func(w *world) (do, do, func() bool) {
-			f := w.family(w.signIn(identity.ID{}))
+		{"userinfo-by-grant", func(w *world, l session) (do, do, func() bool) {
+			f := w.family(l)
 			read := func(id identity.ID) do {
 				return func(w *world, once ...oauth.Once) error {
 					_, _, err := w.s.UserInfo(w.Context(), nil, id, nil, w.now, once...)
@@ -142,20 +142,21 @@ func bearers() []bearer {
 			}
 			return read(f.ID), read(identity.ID{}), never
 		}},
-		{"spend", func(*world) (do, do, func() bool) {
+		{"spend", func(*world, session) (do, do, func() bool) {
 			spend := func(w *world, once ...oauth.Once) error {
 				return w.s.Spend(w.Context(), w.now, once...)
 			}
 			return spend, nil, never
 		}},
-	}
+	}...)
 }
 
 func onceChecks() []check {
 	var all []check
 	for _, b := range bearers() {
 		all = append(all, check{b.name, func(w *world) {
-			right, wrong, done := b.ready(w)
+			l := w.signIn(identity.ID{})
+			right, wrong, done := b.ready(w, l)
 			one, two, three := w.once(), w.once(), w.once()
 			if wrong != nil {
 				// A refusal spends as well, in each of these ways it may come about.
@@ -172,10 +173,10 @@ func onceChecks() []check {
 				w.Fatal("it was done although something was shown twice")
 			}
 			four := w.once()
-			right, _, _ = b.ready(w)
+			right, _, _ = b.ready(w, l)
 			w.is("new", right(w, four, w.once()), nil)
 			w.is("its value elsewhere", w.s.Spend(w.Context(), w.now, four), identity.ErrReplayed)
-			right, _, _ = b.ready(w)
+			right, _, _ = b.ready(w, l)
 			w.is("twice in one", right(w, four, four), identity.ErrReplayed)
 			five := w.once()
 			w.is("twice in one, new", right(w, five, five), identity.ErrReplayed)
@@ -211,14 +212,14 @@ func onceChecks() []check {
 func onceRaces() []race {
 	var all []race
 	for _, b := range bearers() {
-		if !slices.Contains([]string{"redeem", "refresh", "exchange", "store-request", "token", "spend"}, b.name) {
+		if !slices.Contains([]string{"redeem", "refresh", "exchange", "store-request", "token", "spend", "poll-device-code"}, b.name) {
 			continue // it asks in the same words as token
 		}
 		all = append(all, race{"once-in-" + b.name, []error{identity.ErrReplayed}, func(w *world) (func(*world, int) error, func()) {
-			o := w.once()
+			o, l := w.once(), w.signIn(identity.ID{})
 			tries := make([]func(w *world, once ...oauth.Once) error, racers)
 			for i := range tries {
-				tries[i], _, _ = b.ready(w)
+				tries[i], _, _ = b.ready(w, l)
 			}
 			return func(w *world, i int) error {
 				if i%2 == 0 {
@@ -248,8 +249,9 @@ func (w *world) service() string {
 // each with two values to be spent.
 func (w *world) withOnce() []Hot {
 	var hots []Hot
+	l := w.signIn(identity.ID{})
 	for _, b := range bearers() {
-		right, _, _ := b.ready(w)
+		right, _, _ := b.ready(w, l)
 		hots = append(hots, Hot{b.name + " with once", func(ctx context.Context) error {
 			c := *w
 			c.ctx = ctx

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"time"
 
@@ -148,6 +149,62 @@ func registrationChecks() []check {
 				d.ok(d.s.ApplyClient(ctx, c, d.clientEvent(audit.ClientApplied)))
 				_, err := d.s.Request(ctx, r.Handle, d.client, d.now)
 				d.is(what, err, test.want)
+			}
+		}},
+		{"agreed-to-as-it-was", func(w *world) {
+			ctx := w.Context()
+			for what, test := range map[string]struct {
+				change func(*oauth.Client)
+				over   bool
+			}{
+				"nothing":            {func(*oauth.Client) {}, false},
+				"a secret":           {func(c *oauth.Client) { c.Secrets = []oauth.SecretHash{{Hash: fresh()}} }, false},
+				"spaces in its keys": {func(c *oauth.Client) { c.JWKS = []byte("{\n\"keys\": [ ]}") }, false},
+				"its policy":         {func(c *oauth.Client) { c.PolicyURI = "https://rp.example/policy" }, false},
+				"less scope":         {func(c *oauth.Client) { c.Scope = "openid" }, false},
+				"its name":           {func(c *oauth.Client) { c.Name = "x" }, true},
+				"a name":             {func(c *oauth.Client) { c.Names = map[string]string{"en": "x"} }, true},
+				"a redirect":         {func(c *oauth.Client) { c.RedirectURIs = []string{redirect, redirect + "2"} }, true},
+				"its subjects":       {func(c *oauth.Client) { c.SubjectType = oauth.SubjectPublic }, true},
+				"its sector":         {func(c *oauth.Client) { c.SectorIdentifierURI = "https://rp.example/sector" }, true},
+				"its keys":           {func(c *oauth.Client) { c.JWKS = []byte(`{"keys":[{}]}`) }, true},
+				"where its keys are": {func(c *oauth.Client) { c.JWKS, c.JWKSURI = nil, "https://rp.example/keys" }, true},
+				"its method":         {func(c *oauth.Client) { c.TokenEndpointAuthMethod = oauth.AuthNone }, true},
+			} {
+				d := w.beside()
+				c := oauth.Client{
+					ID: d.client, Name: "养老金", State: oauth.ClientLive, Dynamic: true, Registration: fresh(), RedirectURIs: []string{redirect},
+					Scope: "openid profile", JWKS: []byte(`{"keys":[]}`), TokenEndpointAuthMethod: oauth.AuthPrivateKey,
+				}
+				d.ok(d.s.ApplyClient(ctx, c, d.clientEvent(audit.ClientApplied)))
+				c, _ = d.clientOf(c.ID)
+				l := d.signIn(identity.ID{})
+				fam, code, r := d.family(l, opaque, offline), d.code(l), d.request()
+				d.ok(d.s.StoreRequest(ctx, r))
+				agreed := func() bool {
+					given, err := d.s.Consents(ctx, d.citizen, d.client, d.now)
+					d.ok(err)
+					return len(given) > 0
+				}
+				if !agreed() {
+					d.Fatalf("%s: nothing was agreed to", what)
+				}
+				test.change(&c)
+				d.ok(d.s.UpdateClient(ctx, c, d.clientEvent(audit.ClientUpdated)))
+				got, _ := d.clientOf(c.ID)
+				if got.State != oauth.ClientLive || (got.Epoch != c.Epoch) != test.over || got.Epoch < c.Epoch || agreed() == test.over {
+					d.Errorf("%s: epoch %d after %d, agreed to: %v", what, got.Epoch, c.Epoch, agreed())
+				}
+				d.accepted(what, fam, !test.over)
+				if _, err := d.s.Redeem(ctx, d.redemption(code)); (err == nil) == test.over {
+					d.Errorf("%s: a code: %v", what, err)
+				}
+				if _, err := d.s.Request(ctx, r.Handle, d.client, d.now); test.over && !errors.Is(err, identity.ErrNotFound) {
+					d.Errorf("%s: a request: %v", what, err)
+				}
+				// It is live, and may be agreed to anew.
+				d.is(what+": an old copy", d.s.UpdateClient(ctx, c, d.clientEvent(audit.ClientUpdated)), map[bool]error{true: identity.ErrNotFound}[test.over])
+				d.accepted(what+": anew", d.family(l, opaque, offline), true)
 			}
 		}},
 		{"a-request-is-one-browsers", func(w *world) {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -116,6 +117,49 @@ func registryChecks() []check {
 			w.is("nothing", w.s.DropRequest(ctx, nil), identity.ErrSpent)
 			_, err = w.s.Request(ctx, r.Handle, w.client, w.now)
 			w.is("dropped", err, identity.ErrNotFound)
+		}},
+		{"requests-with-a-login", func(w *world) {
+			ctx := w.Context()
+			r := w.request()
+			w.ok(w.s.StoreRequest(ctx, r))
+			l := w.signIn(identity.ID{})
+			asking := func(what string, token []byte, now time.Time, want *identity.ID) {
+				got, in, err := w.s.RequestFor(ctx, r.Handle, w.client, token, now)
+				w.is(what, err, nil)
+				if got.Params != r.Params || got.Kind != r.Kind || !bytes.Equal(got.Browser, r.Browser) || !got.Expires.Equal(r.Expires) {
+					w.Errorf("%s: %+v", what, got)
+				}
+				if (in == nil) != (want == nil) || in != nil && in.ID != *want {
+					w.Errorf("%s: login %+v", what, in)
+				}
+			}
+			asking("no token", nil, w.now, nil)
+			asking("an unknown token", fresh(), w.now, nil)
+			asking("a live login", l.token, w.now, &l.ID)
+			alone, err := w.s.Login(ctx, l.token, w.now)
+			_, beside, err2 := w.s.RequestFor(ctx, r.Handle, w.client, l.token, w.now)
+			if err != nil || err2 != nil || beside == nil || !reflect.DeepEqual(*beside, alone) {
+				w.Errorf("%v, %v: %+v beside a request, %+v alone", err, err2, beside, alone)
+			}
+			for what, ask := range map[string]func() (oauth.StoredRequest, *identity.Login, error){
+				"another client": func() (oauth.StoredRequest, *identity.Login, error) {
+					return w.s.RequestFor(ctx, r.Handle, w.beside().client, l.token, w.now)
+				},
+				"expired": func() (oauth.StoredRequest, *identity.Login, error) {
+					return w.s.RequestFor(ctx, r.Handle, w.client, l.token, r.Expires)
+				},
+				"unknown": func() (oauth.StoredRequest, *identity.Login, error) {
+					return w.s.RequestFor(ctx, fresh(), w.client, l.token, w.now)
+				},
+			} {
+				got, in, err := ask()
+				w.is(what, err, identity.ErrNotFound)
+				if in != nil || got.Params != "" {
+					w.Errorf("%s: %+v with %+v", what, got, in)
+				}
+			}
+			w.ok(w.s.EndLogin(ctx, w.citizen, l.ID, w.from(audit.LoginEnded, l.ID)))
+			asking("an ended login", l.token, w.now, nil)
 		}},
 		{"signing-keys", func(w *world) {
 			ctx := w.Context()

@@ -93,9 +93,10 @@ func Fill(ctx context.Context, t testing.TB, s *storage.Store) map[string]string
 	w.ok(s.OpenEnrolment(ctx, w.enrolment(raised)))
 	w.enrol(raised)
 	w.protocol(raised)
+	w.devices(raised)
 	w.read(raised, fam, browser.Cookie, key, phone.ID)
 
-	secrets := map[string]string{"name": fullName, "greeting": greeting, "seed": string(seed), "private key": privateKey, "recovery code": keptCode, "email": email, "street": street}
+	secrets := map[string]string{"name": fullName, "greeting": greeting, "seed": string(seed), "private key": privateKey, "recovery code": keptCode, "email": email, "street": street, "device": deviceNote}
 	for who, c := range map[string]*world{"": w, "another's ": other} {
 		secrets[who+"card"], secrets[who+"id"], secrets[who+"phone"] = c.card.Value, c.id.Value, c.phone.Value
 	}
@@ -209,7 +210,7 @@ func HotPath(t testing.TB, s *storage.Store) []Hot {
 			_, _, err := s.UserInfo(ctx, nil, given.Grant.ID, []string{"name"}, w.now)
 			return err
 		}},
-	}, w.withOnce(), []Hot{
+	}, w.devicePath(), w.withOnce(), []Hot{
 		{"ClaimRequest", func(ctx context.Context) error {
 			return s.ClaimRequest(ctx, waiting.Handle, w.client, fresh(), w.now.Add(time.Hour), w.now)
 		}},
@@ -235,7 +236,7 @@ func (w *world) protocol(l session) {
 	w.Helper()
 	ctx, s := w.ctx, w.s
 	for _, b := range bearers() {
-		right, _, _ := b.ready(w)
+		right, _, _ := b.ready(w, l)
 		w.ok(right(w, w.once(), w.once()))
 	}
 	par := w.request()
@@ -291,7 +292,7 @@ func Broken(t *testing.T, good, broken *storage.Store, spoil func(on bool)) {
 			}
 		})
 	}
-	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces()) {
+	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces(), deviceRaces()) {
 		t.Run("once-"+r.name, func(t *testing.T) {
 			w := newWorld(t, good)
 			try, _ := r.begin(w)

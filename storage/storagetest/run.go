@@ -24,7 +24,7 @@ func Run(t *testing.T, open func(t testing.TB) *storage.Store) {
 		{"factors", factorChecks()}, {"passkeys", passkeyChecks()}, {"devices", deviceChecks()}, {"phones", phoneChecks()}, {"grants", grantChecks()},
 		{"refreshes", refreshChecks()}, {"tokens", tokenChecks()}, {"consents", consentChecks()}, {"registry", registryChecks()},
 		{"once", onceChecks()}, {"exchange", exchangeChecks()}, {"farewells", farewellChecks()}, {"registrations", registrationChecks()},
-		{"liveness", livenessChecks()}, {"journal", journalChecks()},
+		{"device-codes", deviceCodeChecks()}, {"loss", lossChecks()}, {"liveness", livenessChecks()}, {"journal", journalChecks()},
 	} {
 		t.Run(subject.name, func(t *testing.T) {
 			for _, c := range subject.checks {

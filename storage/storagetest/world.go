@@ -83,8 +83,26 @@ func (w *world) on(s *storage.Store) *world {
 	return &c
 }
 
-// arrive imports a citizen who has not come in yet.
+// arrive imports a citizen who has not come in yet. Of the numbers there are, worlds
+// draw often enough to meet one that is somebody's: they draw again.
 func (w *world) arrive() storage.NewCitizen {
+	w.Helper()
+	e := w.event(audit.CitizenImported)
+	e.Notify = false
+	for {
+		c := w.draw()
+		err := w.s.ImportCitizens(w.Context(), []storage.NewCitizen{c}, e)
+		var taken *storage.ImportError
+		if errors.As(err, &taken) {
+			continue
+		}
+		w.ok(err)
+		return c
+	}
+}
+
+// draw makes up a citizen and remembers the numbers.
+func (w *world) draw() storage.NewCitizen {
 	w.Helper()
 	number := fmt.Sprintf("110105%d%02d%02d%03d", 1940+rand.N(60), 1+rand.N(12), 1+rand.N(28), rand.N(1000))
 	sum := 0
@@ -101,12 +119,8 @@ func (w *world) arrive() storage.NewCitizen {
 	w.card = authn.Alias{Kind: authn.AliasCard, Value: card.Reveal()}
 	w.id = authn.Alias{Kind: authn.AliasID, Value: id.Reveal()}
 	w.phone = authn.Alias{Kind: authn.AliasPhone, Value: phone.Reveal()}
-	c := storage.NewCitizen{ID: identity.NewID(), Name: fullName, IDNumber: id, Phone: phone, Card: card, Code: fresh(), Expires: w.now.Add(time.Hour),
+	return storage.NewCitizen{ID: identity.NewID(), Name: fullName, IDNumber: id, Phone: phone, Card: card, Code: fresh(), Expires: w.now.Add(time.Hour),
 		Claims: map[string]any{"email": email, "email_verified": true, "address": map[string]any{"street_address": street}}}
-	e := w.event(audit.CitizenImported)
-	e.Notify = false
-	w.ok(w.s.ImportCitizens(w.Context(), []storage.NewCitizen{c}, e))
-	return c
 }
 
 func (w *world) event(kind audit.Kind) audit.Event {

@@ -42,6 +42,7 @@ func (c *Config) check(need Need) []string {
 	c.checkListeners(&k)
 	c.checkMTLS(&k)
 	c.checkOutbound(&k)
+	c.checkAudit(&k)
 	if c.Registration.Open && !c.TestProfile {
 		k.bad("registration.open", "lets everybody in: only together with test_profile: true, where nothing is real")
 	}

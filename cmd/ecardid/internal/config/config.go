@@ -65,6 +65,8 @@ type Config struct {
 
 	// Limits on what this process takes on.
 	Limits Limits `yaml:"limits"`
+	// Audit: where the trail is attested.
+	Audit Audit `yaml:"audit"`
 	// Telemetry: traces. Metrics are always there, at the operations listener.
 	Telemetry Telemetry `yaml:"telemetry"`
 	// Log: how much is told. Personal data never is.
@@ -103,10 +105,14 @@ type MTLS struct {
 }
 
 // Outbound is about the calls we make: keys and sectors of relying parties, logout.
-// They are https, to public addresses, short and few.
+// They are https, to public addresses, short and few, and go to no host but those
+// listed here and those named in the registrations that operators made.
 type Outbound struct {
-	// Allow lists hosts (HOST or HOST:PORT) that may have addresses which are not
-	// public: relying parties of our own network.
+	// Only lists further hosts (HOST, for port 443, or HOST:PORT) that may be called: where
+	// relying parties are that register themselves.
+	Only []string `yaml:"only"`
+	// Allow lists hosts (HOST, for all ports, or HOST:PORT) that may be called and have
+	// addresses which are not public: relying parties of our own network.
 	Allow []string `yaml:"allow"`
 	// CA is a file with PEM certificates believed beside the system's.
 	CA string `yaml:"ca"`
@@ -249,6 +255,7 @@ func Defaults() Config {
 			WithoutDevice: []string{"recover"},
 		},
 		Limits:    Limits{StatementCache: "prepare"},
+		Audit:     Audit{Checkpoint: Checkpoint{Every: time.Hour}},
 		Telemetry: Telemetry{Ratio: 0.05},
 		Log:       Log{Level: "info"},
 	}

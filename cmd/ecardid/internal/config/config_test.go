@@ -108,6 +108,9 @@ func TestTheSampleShowsEveryKey(t *testing.T) {
 		if len(v.Liveness.Tolerated) == 0 {
 			v.Liveness.Tolerated = nil
 		}
+		if len(v.Outbound.Only) == 0 {
+			v.Outbound.Only = nil
+		}
 		if len(v.Outbound.Allow) == 0 {
 			v.Outbound.Allow = nil
 		}
@@ -203,7 +206,13 @@ func TestWhatIsRefused(t *testing.T) {
 		{"certificates-at-the-issuer", good + "\nmtls: {proxy_header: Client-Cert, base: \"https://login.ecard.example\"}\n", []string{"mtls.base: is the issuer"}},
 		{"certificates-over-http", good + "\nmtls: {proxy_header: Client-Cert, base: \"http://mtls.ecard.example\"}\n", []string{"mtls.base: want https"}},
 		{"calls-to-a-network", good + "\noutbound: {allow: [10.0.0.0/8, \"*.internal\"]}\n", []string{"\"10.0.0.0/8\" is neither", "\"*.internal\" is neither"}},
+		{"calls-by-pattern", good + "\noutbound: {only: [\"*.example\", Hospital.example, \"https://a.example\", a.example/keys, \"a@b.example\", \"\"]}\n",
+			[]string{"outbound.only: \"*.example\" is neither", "\"Hospital.example\" is neither", "\"https://a.example\" is neither", "\"a.example/keys\" is neither", "\"a@b.example\" is neither", "\"\" is neither"}},
+		{"calls-twice", good + "\noutbound: {only: [a.example, b.example, a.example]}\n", []string{"outbound.only: \"a.example\" is there twice"}},
+		{"calls-by-another-key", good + "\noutbound: {onyl: [a.example]}\n", []string{"onyl"}},
 		{"calls-by-nobodys-ca", good + "\noutbound: {ca: kek}\n", []string{"outbound.ca: there is no certificate"}},
+		{"checkpoints-without-rest", good + "\naudit: {checkpoint: {every: 1s}}\n", []string{"audit.checkpoint.every: not within"}},
+		{"checkpoints-in-the-open", good + "\naudit: {checkpoint: {url: \"http://notary.example/\"}}\n", []string{"audit.checkpoint.url: want an https URL"}},
 		{"all-at-once", replace("{file: kek}", "{file: nowhere}") + "\nfloor: x\nlog: {level: loud}\n", []string{"kek", "floor", "log.level", "3 problems"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -235,6 +244,7 @@ func TestWhatIsNotRefused(t *testing.T) {
 		"a management network": good + "\noperations: {listen: \"192.0.2.7:9464\", open_to_the_network: true}\n",
 		"a test profile":       good + "\ntest_profile: true\nregistration: {open: true}\n",
 		"certificates":         good + "\nmtls: {proxy_header: Client-Cert, base: \"https://mtls.ecard.example:8443\"}\n",
+		"calls outside":        good + "\noutbound: {only: [hospital.example, \"bank.example:8443\"]}\n",
 		"calls inside":         good + "\noutbound: {allow: [hospital.internal, \"localhost:8443\", 10.0.0.7]}\n",
 		"no operations":        good + "\noperations: {listen: \"off\"}\n",
 	} {

@@ -72,9 +72,6 @@ func (s Secret) Source() string {
 	return "the configuration file"
 }
 
-// Inline is a secret that is written down as it is. It is for databases.
-func Inline(text string) Secret { return Secret{inline: text} }
-
 // Read fetches the secret.
 func (s Secret) Read() (string, error) {
 	switch {
@@ -210,7 +207,7 @@ func yamlProblems(err error) []string {
 func (c *Config) anchor(dir string) {
 	for _, p := range []*string{
 		&c.Database.File, &c.KEK.File, &c.TLS.Certificate, &c.TLS.Key, &c.Catalogue,
-		&c.Liveness.Keys, &c.Liveness.SigningKey.File, &c.Limits.LeakedPasswords, &c.MTLS.ClientCA, &c.Outbound.CA, &c.Phones.Android.Roots, &c.Phones.Android.Revoked,
+		&c.Liveness.Keys, &c.Liveness.SigningKey.File, &c.Limits.LeakedPasswords, &c.MTLS.ClientCA, &c.Outbound.CA, &c.Audit.Checkpoint.File, &c.Phones.Android.Roots, &c.Phones.Android.Revoked,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -64,12 +64,17 @@ func (c *Config) checkMTLS(k *checker) {
 }
 
 func (c *Config) checkOutbound(k *checker) {
-	for i, host := range c.Outbound.Allow {
-		switch {
-		case strings.ContainsAny(host, "/?@") || oauth.CheckURI("https://"+host) != nil:
-			k.bad("outbound.allow", "%q is neither HOST nor HOST:PORT in small letters; there are no patterns and no networks", host)
-		case slices.Contains(c.Outbound.Allow[:i], host):
-			k.bad("outbound.allow", "%q is there twice", host)
+	for _, list := range []struct {
+		key   string
+		hosts []string
+	}{{"outbound.only", c.Outbound.Only}, {"outbound.allow", c.Outbound.Allow}} {
+		for i, host := range list.hosts {
+			switch {
+			case strings.ContainsAny(host, "/?@") || oauth.CheckURI("https://"+host) != nil:
+				k.bad(list.key, "%q is neither HOST nor HOST:PORT in small letters; there are no patterns and no networks", host)
+			case slices.Contains(list.hosts[:i], host):
+				k.bad(list.key, "%q is there twice", host)
+			}
 		}
 	}
 	if c.Outbound.CA == "" {

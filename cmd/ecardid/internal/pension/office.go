@@ -24,6 +24,7 @@ type Config struct {
 	ClientID     string
 	ClientSecret secret.Value
 	BaseURL      string // ours, without a trailing slash
+	Counter      Counter
 	HTTP         *http.Client
 	Clock        clock.Clock
 	Log          *slog.Logger
@@ -107,6 +108,11 @@ func New(cfg Config) (*Office, error) {
 	o.mux.HandleFunc("POST /refresh", o.refresh)
 	o.mux.HandleFunc("POST /userinfo", o.userInfo)
 	o.mux.HandleFunc("POST /signout", o.signOut)
+	o.mux.HandleFunc("GET "+SignedOutPath, o.signedOut)
+	o.mux.HandleFunc("GET "+FrontChannelPath, o.frontChannel)
+	o.mux.HandleFunc("POST "+BackChannelPath, o.backChannel)
+	o.mux.HandleFunc("POST /pay", o.pay)
+	o.mux.HandleFunc("GET "+PayCallbackPath, o.paid)
 	o.mux.HandleFunc("POST /language", o.language)
 	o.mux.HandleFunc("GET /style.css", style)
 	o.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -156,8 +162,7 @@ func (o *Office) client(p *oidc.Provider, scope []string) *oauth2.Config {
 }
 
 func (o *Office) home(w http.ResponseWriter, r *http.Request) {
-	s, _ := o.sessions.of(r)
-	o.show(w, r, http.StatusOK, s, "")
+	o.show(w, r, http.StatusOK, "")
 }
 
 // signIn sends the browser to the identity provider, with state, nonce and PKCE of
@@ -203,7 +208,7 @@ func (o *Office) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	attempt, ok := o.sessions.finish(r, q["state"])
-	if !ok {
+	if !ok || attempt.bill != nil {
 		o.fail(w, r, http.StatusBadRequest, "state", nil)
 		return
 	}
@@ -226,7 +231,7 @@ func (o *Office) callback(w http.ResponseWriter, r *http.Request) {
 		o.fail(w, r, http.StatusBadGateway, "exchange", err)
 		return
 	}
-	claims, err := o.identify(ctx, p, token)
+	claims, raw, err := o.identify(ctx, p, token)
 	if err != nil {
 		o.fail(w, r, http.StatusBadGateway, "id-token", err)
 		return
@@ -239,7 +244,7 @@ func (o *Office) callback(w http.ResponseWriter, r *http.Request) {
 		o.fail(w, r, http.StatusBadGateway, "acr", fmt.Errorf("asked for %s, got %q", attempt.level.ACR, claims.ACR))
 		return
 	}
-	if !o.sessions.signedIn(w, r, person{token: token, claims: claims, scope: scopeOf(token, attempt.level.Scope)}, strings.HasPrefix(o.cfg.BaseURL, "https:")) {
+	if !o.sessions.signedIn(w, r, person{token: token, claims: claims, raw: raw, scope: scopeOf(token, attempt.level.Scope)}, strings.HasPrefix(o.cfg.BaseURL, "https:")) {
 		o.fail(w, r, http.StatusBadRequest, "state", nil)
 		return
 	}
@@ -247,18 +252,24 @@ func (o *Office) callback(w http.ResponseWriter, r *http.Request) {
 }
 
 // identify verifies the ID token that came with the tokens.
-func (o *Office) identify(ctx context.Context, p *oidc.Provider, token *oauth2.Token) (claims, error) {
+func (o *Office) identify(ctx context.Context, p *oidc.Provider, token *oauth2.Token) (claims, string, error) {
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
-		return claims{}, errors.New("there is no ID token")
+		return claims{}, "", errors.New("there is no ID token")
 	}
-	verified, err := p.VerifierContext(oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.HTTP),
-		&oidc.Config{ClientID: o.cfg.ClientID, Now: o.cfg.Clock.Now}).Verify(ctx, raw)
+	c, err := o.verify(ctx, p, o.cfg.ClientID, raw, token.AccessToken)
+	return c, raw, err
+}
+
+// verify checks an ID token that was issued to one of our clients beside an access
+// token.
+func (o *Office) verify(ctx context.Context, p *oidc.Provider, client, raw, access string) (claims, error) {
+	verified, err := o.verifier(ctx, p, client).Verify(ctx, raw)
 	if err != nil {
 		return claims{}, err
 	}
 	if verified.AccessTokenHash != "" {
-		if err := verified.VerifyAccessToken(token.AccessToken); err != nil {
+		if err := verified.VerifyAccessToken(access); err != nil {
 			return claims{}, err
 		}
 	}
@@ -267,7 +278,12 @@ func (o *Office) identify(ctx context.Context, p *oidc.Provider, token *oauth2.T
 		return claims{}, fmt.Errorf("claims: %w", err)
 	}
 	c.ACR, _ = c.All["acr"].(string)
+	c.SID, _ = c.All["sid"].(string)
 	return c, nil
+}
+
+func (o *Office) verifier(ctx context.Context, p *oidc.Provider, client string) *oidc.IDTokenVerifier {
+	return p.VerifierContext(oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.HTTP), &oidc.Config{ClientID: client, Now: o.cfg.Clock.Now})
 }
 
 // refresh asks for new tokens and compares whose they are (OpenID Connect Core §12.2).
@@ -289,12 +305,12 @@ func (o *Office) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if fresh.Extra("id_token") != nil {
-		c, err := o.identify(ctx, p, fresh)
+		c, raw, err := o.identify(ctx, p, fresh)
 		if err != nil || c.Subject != who.claims.Subject {
 			o.fail(w, r, http.StatusBadGateway, "id-token", err)
 			return
 		}
-		who.claims = c
+		who.claims, who.raw = c, raw
 	}
 	who.token, who.scope, who.info = fresh, scopeOf(fresh, who.scope), nil
 	who.refreshes++
@@ -328,12 +344,6 @@ func (o *Office) userInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	who.info = all
 	o.sessions.update(r, who)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (o *Office) signOut(w http.ResponseWriter, r *http.Request) {
-	o.sessions.end(r)
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 

@@ -1,6 +1,9 @@
 package pension
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -31,6 +34,12 @@ type world struct {
 	token   map[string]any // put over the right token answer
 	refused bool
 	posted  url.Values // the last token request
+
+	counter  jose.Key       // the payments' key, as registered
+	pushed   map[string]any // the last request object
+	nonce    string         // that proofs have to have
+	jkt      string         // of the last proof
+	asserted map[string]bool
 }
 
 func newWorld(t *testing.T) *world {
@@ -52,7 +61,8 @@ func newWorld(t *testing.T) *world {
 	mux.HandleFunc("/.well-known/openid-configuration", func(rw http.ResponseWriter, _ *http.Request) {
 		answer(rw, map[string]any{
 			"issuer": w.op.URL, "authorization_endpoint": w.op.URL + "/authorize", "token_endpoint": w.op.URL + "/token",
-			"jwks_uri": w.op.URL + "/jwks", "userinfo_endpoint": w.op.URL + "/userinfo", "id_token_signing_alg_values_supported": []string{"ES256"},
+			"jwks_uri": w.op.URL + "/jwks", "userinfo_endpoint": w.op.URL + "/userinfo",
+			"end_session_endpoint": w.op.URL + "/end-session", "pushed_authorization_request_endpoint": w.op.URL + "/par", "id_token_signing_alg_values_supported": []string{"ES256"},
 		})
 	})
 	mux.HandleFunc("/jwks", func(rw http.ResponseWriter, _ *http.Request) {
@@ -63,16 +73,32 @@ func newWorld(t *testing.T) *world {
 		answer(rw, set)
 	})
 	mux.HandleFunc("/token", w.serveToken)
-	mux.HandleFunc("/userinfo", func(rw http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/par", w.servePush)
+	mux.HandleFunc("/userinfo", func(rw http.ResponseWriter, r *http.Request) {
+		if token, bound := strings.CutPrefix(r.Header.Get("Authorization"), "DPoP "); bound {
+			w.proved(r, token)
+		}
 		answer(rw, map[string]any{"sub": "s1", "name": "王秀英"})
 	})
 
 	holder := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	w.office = httptest.NewServer(holder)
 	t.Cleanup(w.office.Close)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := jwk(&private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.counter, err = jose.ParseJWK(public); err != nil {
+		t.Fatal(err)
+	}
 	o, err := New(Config{
 		Issuer: w.op.URL, ClientID: "pension-office", ClientSecret: secret.Of("s3cret"), BaseURL: w.office.URL,
-		Clock: w.clock, Log: slog.New(slog.DiscardHandler),
+		Counter: Counter{ClientID: "pension-counter", KeyID: "c1", Key: private},
+		Clock:   w.clock, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +119,10 @@ func newBrowser(t *testing.T) *http.Client {
 
 func (w *world) serveToken(rw http.ResponseWriter, r *http.Request) {
 	id, pass, _ := r.BasicAuth()
+	if r.Header.Get("DPoP") != "" {
+		w.servePaid(rw, r)
+		return
+	}
 	if err := r.ParseForm(); err != nil || w.refused || id != "pension-office" || pass != "s3cret" {
 		http.Error(rw, `{"error":"invalid_grant"}`, http.StatusBadRequest)
 		return
@@ -101,7 +131,7 @@ func (w *world) serveToken(rw http.ResponseWriter, r *http.Request) {
 	now := w.clock.Now()
 	all := map[string]any{
 		"iss": w.op.URL, "sub": "s1", "aud": "pension-office", "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(),
-		"nonce": w.asked.Get("nonce"), "acr": w.asked.Get("acr_values"), "amr": []string{"pwd", "otp"},
+		"nonce": w.asked.Get("nonce"), "acr": w.asked.Get("acr_values"), "amr": []string{"pwd", "otp"}, "sid": "sid-1",
 	}
 	for k, v := range w.claims {
 		all[k] = v
@@ -311,7 +341,7 @@ func TestFormsOfOthersAndOddRequests(t *testing.T) {
 
 // TestEverySentenceIsThereTwice: what fails has words in both languages.
 func TestEverySentenceIsThereTwice(t *testing.T) {
-	for _, code := range []string{"state", "issuer", "answer", "provider", "exchange", "id-token", "nonce", "acr", "refresh", "no-refresh", "userinfo", "signed-out", "forged", "refused", "busy", "level", "not-found"} {
+	for _, code := range []string{"state", "issuer", "answer", "provider", "exchange", "id-token", "nonce", "acr", "refresh", "no-refresh", "userinfo", "signed-out", "forged", "refused", "busy", "level", "not-found", "push", "payment", leftHere, leftEverywhere, leftFront, leftBack} {
 		if sentence(code, "zh-CN") == "" || sentence(code, "en") == "" {
 			t.Errorf("%s has no sentence in both languages", code)
 		}

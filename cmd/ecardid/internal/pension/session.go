@@ -18,6 +18,7 @@ const (
 
 	sessionLife = 8 * time.Hour    // an office day
 	attemptLife = 20 * time.Minute // a sign-in at the other side takes fifteen at most
+	heardLife   = 10 * time.Minute // longer than any logout token is good for
 	maxAttempts = 8                // tabs
 	maxSessions = 10_000           // kept in memory; this is a demonstration
 
@@ -32,6 +33,7 @@ type attempt struct {
 	level    Level
 	nonce    string
 	verifier string
+	bill     *bill // of a payment; nil for a sign-in
 	ends     time.Time
 }
 
@@ -40,6 +42,7 @@ type claims struct {
 	Subject string
 	Nonce   string
 	ACR     string
+	SID     string // the session at the identity provider
 	All     map[string]any
 }
 
@@ -47,6 +50,7 @@ type claims struct {
 type person struct {
 	token     *oauth2.Token
 	claims    claims
+	raw       string // the ID token, to say who is signing out
 	scope     []string
 	info      map[string]any
 	refreshes int
@@ -56,14 +60,21 @@ type person struct {
 type session struct {
 	attempts map[string]attempt // by state
 	who      *person
+	paid     *receipt
+	leaving  string // state of a sign-out under way
+	left     string // how the person before was signed out; see the notices
 	ends     time.Time
 }
+
+// signOut leaves nothing of the person, and a word about how.
+func (s *session) signOut(how string) { s.who, s.paid, s.leaving, s.left = nil, nil, "", how }
 
 // sessions keeps them in memory.
 type sessions struct {
 	clock clock.Clock
 	mu    sync.Mutex
 	all   map[string]*session
+	heard map[string]time.Time // jti of logout tokens, and until when they are remembered
 }
 
 // id of the browser's session; empty when there is none or two.
@@ -84,24 +95,23 @@ func (s *sessions) live(r *http.Request) *session {
 	return one
 }
 
-// of returns a copy of what the browser's person is.
-func (s *sessions) of(r *http.Request) (*person, bool) {
+// of returns a copy of the browser's session.
+func (s *sessions) of(r *http.Request) session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.live(r)
-	if one == nil || one.who == nil {
-		return nil, false
+	if one == nil {
+		return session{}
 	}
-	who := *one.who
-	return &who, true
+	return *one
 }
 
 func (s *sessions) person(r *http.Request) (person, bool) {
-	p, ok := s.of(r)
-	if !ok {
+	one := s.of(r)
+	if one.who == nil {
 		return person{}, false
 	}
-	return *p, true
+	return *one.who, true
 }
 
 // begin remembers an attempt and returns its state.
@@ -172,9 +182,18 @@ func (s *sessions) signedIn(w http.ResponseWriter, r *http.Request, p person, se
 		return false
 	}
 	delete(s.all, id(r))
-	one.who = &p
+	one.who, one.left = &p, ""
 	s.put(w, one, secure)
 	return true
+}
+
+// paid keeps what a payment brought.
+func (s *sessions) paid(r *http.Request, p receipt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.live(r); one != nil {
+		one.paid = &p
+	}
 }
 
 func (s *sessions) update(r *http.Request, p person) {
@@ -185,8 +204,63 @@ func (s *sessions) update(r *http.Request, p person) {
 	}
 }
 
-func (s *sessions) end(r *http.Request) {
+// leave signs the browser's person out here and returns who it was, with the state
+// that has to come back from the identity provider.
+func (s *sessions) leave(r *http.Request) (who person, state string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.all, id(r))
+	one := s.live(r)
+	if one == nil || one.who == nil {
+		return person{}, "", false
+	}
+	who, state = *one.who, secret.New(24).Reveal()
+	one.signOut(leftHere)
+	one.leaving = state
+	return who, state, true
+}
+
+// returned reports whether the browser comes back from the sign-out it began.
+func (s *sessions) returned(r *http.Request, state string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.live(r)
+	if one == nil || state == "" || one.leaving != state {
+		return false
+	}
+	one.signOut(leftEverywhere)
+	return true
+}
+
+// ended signs out whoever is in that session of the identity provider, or, when none
+// is named, everybody who is that subject.
+func (s *sessions) ended(sid, subject, how string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.all {
+		switch {
+		case one.who == nil:
+		case sid != "" && one.who.claims.SID == sid, sid == "" && subject != "" && one.who.claims.Subject == subject:
+			one.signOut(how)
+		}
+	}
+}
+
+// hear reports whether a logout token is heard for the first time.
+func (s *sessions) hear(jti string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	for old, until := range s.heard {
+		if !now.Before(until) {
+			delete(s.heard, old)
+		}
+	}
+	if _, again := s.heard[jti]; again || jti == "" || len(s.heard) >= maxSessions {
+		return false
+	}
+	if s.heard == nil {
+		s.heard = map[string]time.Time{}
+	}
+	s.heard[jti] = now.Add(heardLife)
+	return true
 }

@@ -56,6 +56,10 @@ type view struct {
 	Levels    []Level
 	Problem   string // a sentence
 	Code      string // the OAuth error code or our own word for it
+	Notice    string // how the person before was signed out
+	Left      string // the same in one word
+	Counter   bool   // payments can be made
+	Paid      *receipt
 	SignedIn  bool
 	Name      string
 	ACR       string
@@ -68,9 +72,13 @@ type view struct {
 	Refreshes int
 }
 
-func (o *Office) show(w http.ResponseWriter, r *http.Request, status int, who *person, code string, problem ...string) {
+func (o *Office) show(w http.ResponseWriter, r *http.Request, status int, code string, problem ...string) {
+	here := o.sessions.of(r)
+	who := here.who
 	v := view{Lang: locale(r), Issuer: o.cfg.Issuer, Levels: Levels(), Code: code, Problem: strings.Join(problem, " ")}
 	v.English = v.Lang == "en"
+	v.Left, v.Notice = here.left, sentence(here.left, v.Lang)
+	v.Counter, v.Paid = o.cfg.Counter.open(), here.paid
 	if who != nil {
 		v.SignedIn, v.ID, v.Info, v.Scope = true, who.claims.All, who.info, who.scope
 		v.ACR, v.CanRenew, v.Refreshes = who.claims.ACR, who.token.RefreshToken != "", who.refreshes
@@ -100,8 +108,7 @@ func (o *Office) show(w http.ResponseWriter, r *http.Request, status int, who *p
 // identity provider wrote, but no token.
 func (o *Office) fail(w http.ResponseWriter, r *http.Request, status int, code string, cause error) {
 	o.cfg.Log.Info("pension office refused", "code", code, "cause", cause)
-	who, _ := o.sessions.of(r)
-	o.show(w, r, status, who, code, sentence(code, locale(r)))
+	o.show(w, r, status, code, sentence(code, locale(r)))
 }
 
 // refused shows an error that the identity provider sent back.
@@ -114,8 +121,7 @@ func (o *Office) refused(w http.ResponseWriter, r *http.Request, code, descripti
 		description = strings.ToValidUTF8(description[:most], "") + "…"
 	}
 	o.cfg.Log.Info("sign-in refused by the identity provider", "code", code)
-	who, _ := o.sessions.of(r)
-	o.show(w, r, http.StatusOK, who, code, sentence("refused", locale(r)), description)
+	o.show(w, r, http.StatusOK, code, sentence("refused", locale(r)), description)
 }
 
 func sentence(code, lang string) string {
@@ -137,6 +143,13 @@ func sentence(code, lang string) string {
 		"busy":       "当前使用人数过多，请稍后再试。",
 		"level":      "没有这样的业务。",
 		"not-found":  "没有这个页面。",
+		"push":       "身份提供方没有接受这次支付请求。",
+		"payment":    "身份提供方同意的不是这一笔支付。",
+
+		leftHere:       "您已退出本应用。",
+		leftEverywhere: "您已退出本应用，也已退出电子社保卡登录。",
+		leftFront:      "您已在别处退出登录，本应用已随之退出（浏览器告知）。",
+		leftBack:       "您已在别处退出登录，本应用已随之退出（身份提供方告知）。",
 	}
 	en := map[string]string{
 		"state":      "This sign-in was not begun in this browser, is finished already, or took too long. Please begin again.",
@@ -156,6 +169,13 @@ func sentence(code, lang string) string {
 		"busy":       "Too many people are here at the moment. Please try again later.",
 		"level":      "There is no such service.",
 		"not-found":  "There is no such page.",
+		"push":       "The identity provider did not take this payment request.",
+		"payment":    "What the identity provider agreed to is not this payment.",
+
+		leftHere:       "You are signed out of this application.",
+		leftEverywhere: "You are signed out of this application and of your card's sign-in.",
+		leftFront:      "You were signed out elsewhere, and therefore here (your browser told us).",
+		leftBack:       "You were signed out elsewhere, and therefore here (the identity provider told us).",
 	}
 	words := zh
 	if lang == "en" {

@@ -108,6 +108,7 @@ func TestCodesAreForOneReaderAndNoFormula(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(header + "王秀英,11010519491231002X,13800001111,A12345678\n"))
+	f.Add([]byte("claims," + header + `"{""email"":""a@b.example"",""address"":{""country"":""CN""}}",王秀英,11010519491231002X,13800001111,A12345678`))
 	f.Add([]byte("\ufeff\"name\",id_number,phone,card_number\n\"a\nb\",1,2,3\n"))
 	f.Fuzz(func(t *testing.T, table []byte) {
 		people, problems, err := roster.Read(bytes.NewReader(table), now)
