@@ -27,6 +27,14 @@ func view(t *testing.T, tab *browser.Tab, name string) {
 	tab.Set(browser.Wide(1280, 900, false))
 }
 
+// viewPlain is view of a page that was made without JavaScript, which axe needs.
+func viewPlain(t *testing.T, tab *browser.Tab, name string) {
+	t.Helper()
+	tab.Set(browser.Script())
+	view(t, tab, name)
+	tab.Set(browser.NoScript())
+}
+
 // office is the person at the demo's relying party.
 type office struct {
 	t    *testing.T
@@ -187,6 +195,77 @@ func ladder(t *testing.T, demo *house.Demo) {
 	if amr := tab.Text("#amr"); strings.Contains(amr, "pwd") || !strings.Contains(amr, "hwk") {
 		t.Errorf("after the passkey alone amr is %q", amr)
 	}
+	pay(t, o)
+	farewells(t, o)
+}
+
+// pay is one payment: pushed and signed, proved for, shown and agreed to, and a token
+// that is bound to the office's key.
+func pay(t *testing.T, o office) {
+	t.Helper()
+	tab := o.tab
+	tab.Go(o.demo.RelyingParty)
+	tab.Press("#pay")
+	tab.WaitURL("/consent") // the browser offers its passkey by itself
+	if q := tab.URL(); strings.Contains(q, "amount") || strings.Contains(q, "86.50") {
+		t.Errorf("the payment stands in the address: %s", q)
+	}
+	view(t, tab, "payment")
+	if got := tab.Text(".payment"); !strings.Contains(got, "86.50") || !strings.Contains(got, "示例医院") {
+		t.Errorf("the page that asks says %q", got)
+	}
+	tab.Press("#consent-allow")
+	tab.WaitURL(o.demo.RelyingParty)
+	if tab.Has("#error") {
+		t.Fatalf("the office says: %s", tab.Text("#error"))
+	}
+	if tab.Text("#paid-amount") != "¥86.50" || tab.Text("#paid-type") != "DPoP" || tab.Text("#paid-acr") != "urn:ecardid:acr:bound" {
+		t.Errorf("paid %s with a token of type %s at %s", tab.Text("#paid-amount"), tab.Text("#paid-type"), tab.Text("#paid-acr"))
+	}
+	view(t, tab, "office-paid")
+}
+
+// farewells: out by the office's button, which takes the browser round by the issuer
+// and back; and out at the issuer, of which the office hears in a frame.
+func farewells(t *testing.T, o office) {
+	t.Helper()
+	tab := o.tab
+	tab.Press("#signout") // by a page that goes on by itself: nothing to look at for long
+	tab.WaitURL(o.demo.RelyingParty)
+	if got := tab.Attr("#notice", "data-code"); got != "everywhere" {
+		t.Errorf("the office says that somebody left %s", got)
+	}
+	view(t, tab, "office-signed-out")
+	tab.Go(o.demo.Issuer + "/account")
+	if !strings.Contains(tab.URL(), "/login") {
+		t.Errorf("signed out at the office, /account opens %s", tab.URL())
+	}
+
+	o.ask("bound")
+	tab.WaitURL("/login/device")
+	o.skip()
+	o.back("bound")
+	tab.Go(o.demo.Issuer + "/logout")
+	tab.Press("#logout-confirm")
+	if tab.Count("iframe") != 1 {
+		t.Fatalf("%d frames at %s", tab.Count("iframe"), tab.URL())
+	}
+	o.left("elsewhere-front")
+}
+
+// left waits until the office says how its person was signed out.
+func (o office) left(how string) {
+	o.t.Helper()
+	if !house.Soon(func() bool { o.tab.Go(o.demo.RelyingParty); return o.tab.Has("#notice") }) {
+		o.t.Fatal("the office has heard nothing")
+	}
+	// A frame and a message race where there are both; either is word enough.
+	if got := o.tab.Attr("#notice", "data-code"); !strings.HasPrefix(got, "elsewhere-") || how == "elsewhere-back" && got != how {
+		o.t.Errorf("the office says that somebody left %s, not %s", got, how)
+	}
+	if o.tab.Has("#signed-in") {
+		o.t.Error("the office still has the person")
+	}
 }
 
 // through presses whatever of the given is on the page until the office is back.
@@ -277,11 +356,8 @@ func demoPhone(t *testing.T, demo *house.Demo) {
 	if !strings.Contains(o.tab.URL(), "/login") {
 		t.Errorf("the ended session still opens %s", o.tab.URL())
 	}
-	o.tab.Go(demo.RelyingParty)
-	o.tab.Press("#refresh")
-	if o.tab.Attr("#error", "data-code") != "refresh" {
-		t.Error("the ended session's tokens are still renewed")
-	}
+	o.left("elsewhere-back") // that browser has loaded no frame
+	view(t, o.tab, "office-elsewhere")
 }
 
 // newcomer activates the citizen who was never here, arrives at the account pages,

@@ -7,6 +7,11 @@
 //	demo_test.go       `ecardid demo` in a browser, from its relying party's buttons to the tokens it verified
 //	serve_test.go      `ecardid serve` on PostgreSQL: two replicas and an operator's first day
 //	walk_test.go       refusals, consent, no JavaScript, languages, redirect chains under the policy
+//	answers_test.go    payments, single claims, pushed requests, answers that are signed or come in a form
+//	logout_test.go     the end of a session, asked for by an application, told to others
+//	device_test.go     a machine without a browser and the page where its code is typed
+//	bank_test.go       FAPI 2.0 Message Signing on both databases; everything with SM2
+//	mutual_test.go     `ecardid serve` with certificates: who a client is, and what tokens are bound to
 //	factors_test.go    passkeys, phones, liveness: what they answer besides yes
 //	account_test.go    the citizen's own pages
 //	order_test.go      every address from every half-finished step

@@ -53,15 +53,6 @@ func raceAssertion(t *testing.T, h *house.House, _ *house.Relying) {
 		r.At = h.Replicas[i%len(h.Replicas)]
 		return r.Raw(http.MethodPost, "/token", "application/x-www-form-urlencoded", strings.NewReader(form), nil)
 	}
-	// A replica hears of a new client within five seconds at most, by notice at once.
-	for deadline := time.Now().Add(6 * time.Second); len(h.Replicas) > 1 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		r := h.Robot(t)
-		r.At = h.Replicas[len(h.Replicas)-1]
-		probe := strings.Replace(form, assertion, assertion+"x", 1)
-		if a := r.Raw(http.MethodPost, "/token", "application/x-www-form-urlencoded", strings.NewReader(probe), nil); a.Status == http.StatusUnauthorized {
-			break
-		}
-	}
 	one(t, "client assertion", rush(crowd, send), gotOK)
 }
 

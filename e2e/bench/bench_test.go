@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -25,6 +26,7 @@ func measure(b *testing.B, database, name string, fn func(i int) error) {
 	var before, after runtime.MemStats
 	b.ReportAllocs()
 	runtime.ReadMemStats(&before)
+	spent := own()
 	b.ResetTimer()
 	for i := range b.N {
 		if err := fn(i); err != nil {
@@ -32,10 +34,11 @@ func measure(b *testing.B, database, name string, fn func(i int) error) {
 		}
 	}
 	b.StopTimer()
+	spent = own() - spent
 	runtime.ReadMemStats(&after)
 	n := float64(b.N)
 	b.ReportMetric(n/b.Elapsed().Seconds(), "flows/s")
-	figures.note(figure{database: database, name: name, each: b.Elapsed() / time.Duration(b.N),
+	figures.note(figure{database: database, name: name, each: b.Elapsed() / time.Duration(b.N), cpu: spent / time.Duration(b.N),
 		allocs: float64(after.Mallocs-before.Mallocs) / n, bytes: float64(after.TotalAlloc-before.TotalAlloc) / n})
 }
 
@@ -50,6 +53,23 @@ func BenchmarkLimit(b *testing.B) {
 		measure(b, "", limitES256, func(int) error {
 			_, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 			return err
+		})
+	})
+	b.Run("es256-verify", func(b *testing.B) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		digest := sha256.Sum256([]byte("input"))
+		signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+		if err != nil {
+			b.Fatal(err)
+		}
+		measure(b, "", limitVerify, func(int) error {
+			if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
+				return errors.New("a signature does not verify")
+			}
+			return nil
 		})
 	})
 	b.Run("handler", func(b *testing.B) {

@@ -48,10 +48,17 @@ const (
 	word     = "correct horse battery staple"
 )
 
+// Resources of the catalogue.
+const (
+	resourceInsurance = "urn:ecardid:resource:insurance"
+	resourcePension   = "urn:ecardid:resource:pension"
+)
+
 // What a grant is asked for, by the form of its access token.
 const (
 	scopeJWT    = "openid offline_access pension.read"
 	scopeOpaque = "openid profile offline_access insurance.pay"
+	scopeBoth   = "openid pension.read insurance.read" // for two resources
 )
 
 // A house is a whole server over a database of its own, with people in it.
@@ -61,9 +68,13 @@ type house struct {
 	server  *server.Server
 	clock   clock.Clock
 	people  []person
+	origin  string // the server's issuer
 	pension string // Authorization of the relying party
 	clinic  string // Authorization of a resource server that also has tokens of its own
 	ask     map[string]string
+
+	bank   institution // a relying party of profile fapi2
+	clerks institution // a resource server with a key that goes on to another
 }
 
 // A person is a citizen who is signed in.
@@ -101,7 +112,7 @@ func openHouse(tb testing.TB, kind string, clk clock.Clock, hasher authn.Hasher)
 // settle makes a database with people and clients, and no server yet.
 func settle(tb testing.TB, kind string, clk clock.Clock) *house {
 	tb.Helper()
-	h := &house{dsn: database(tb, kind), clock: clk, ask: map[string]string{}}
+	h := &house{dsn: database(tb, kind), clock: clk, origin: issuer, ask: map[string]string{}}
 	store, err := openStore(tb.Context(), h.dsn, clk, storage.Options{})
 	if err != nil {
 		tb.Fatal(err)
@@ -112,7 +123,7 @@ func settle(tb testing.TB, kind string, clk clock.Clock) *house {
 		tb.Fatal(err)
 	}
 	challenge := challengeOf(verifier)
-	for _, scope := range []string{scopeJWT, scopeOpaque} {
+	for _, scope := range []string{scopeJWT, scopeOpaque, scopeBoth} {
 		h.ask[scope] = "/authorize?" + url.Values{
 			"client_id": {"pension"}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {scope},
 			"state": {"a-state"}, "nonce": {"a-nonce"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
@@ -195,16 +206,28 @@ func (h *house) move(ctx context.Context) error {
 		metadata string
 	}{
 		{&h.pension, `{"client_id":"pension","client_name":"Pension office","redirect_uris":["` + callback + `"],
-			"grant_types":["authorization_code","refresh_token"],"scope":"` + scopeOpaque + ` pension.read"}`},
+			"grant_types":["authorization_code","refresh_token"],"scope":"` + scopeOpaque + ` pension.read insurance.read"}`},
 		{&h.clinic, `{"client_id":"clinic","client_name":"Clinic","grant_types":["client_credentials"],"scope":"card.status",
-			"resources":["urn:ecardid:resource:insurance","urn:ecardid:resource:pension"]}`},
+			"resources":["` + resourceInsurance + `","` + resourcePension + `"]}`},
 	} {
 		if err := h.admit(ctx, c.metadata, c.at); err != nil {
 			return err
 		}
 	}
+	var err error
+	if h.bank, err = h.engage(ctx, "bank", `"profile":"fapi2","redirect_uris":["`+callback+`"],"response_modes":["query","jwt"],
+		"grant_types":["authorization_code","refresh_token"],"scope":"`+scopeJWT+`"`); err != nil {
+		return err
+	}
+	if h.clerks, err = h.engage(ctx, "clerks", `"grant_types":["client_credentials","`+oauth.GrantExchange+`"],"scope":"card.status insurance.read",
+		"resources":["`+resourcePension+`","`+resourceInsurance+`"],"exchange_resources":["`+resourceInsurance+`"]`); err != nil {
+		return err
+	}
 	for i := range h.people {
-		if err := h.agree(ctx, h.people[i]); err != nil {
+		if err := h.agree(ctx, h.people[i], "pension", scopeOpaque+" pension.read insurance.read"); err != nil {
+			return err
+		}
+		if err := h.agree(ctx, h.people[i], "bank", scopeJWT); err != nil {
 			return err
 		}
 	}
@@ -257,10 +280,14 @@ func (h *house) bring(ctx context.Context, p *person) error {
 	}, identity.ID{}, h.event(audit.LoginStarted))
 }
 
+// admit registers a client and, unless auth is nil, gives it a secret.
 func (h *house) admit(ctx context.Context, metadata string, auth *string) error {
 	client, err := oauth.ValidateClient([]byte(metadata))
 	if err != nil {
 		return err
+	}
+	if auth == nil {
+		return h.store.ApplyClient(ctx, client, h.event(audit.ClientApplied))
 	}
 	key, err := h.store.Keys().MAC(seal.ClientSecret, []byte("derive"), []byte(server.ClientSecrets))
 	if err != nil {
@@ -276,8 +303,8 @@ func (h *house) admit(ctx context.Context, metadata string, auth *string) error 
 	return h.store.ApplyClient(ctx, client, h.event(audit.ClientApplied))
 }
 
-// agree stores consent to everything the relying party will ask for.
-func (h *house) agree(ctx context.Context, p person) error {
+// agree stores consent to everything a relying party will ask for.
+func (h *house) agree(ctx context.Context, p person, client, all string) error {
 	now := h.clock.Now()
 	_, token, _ := strings.Cut(p.login, "=")
 	token, _, _ = strings.Cut(token, ";")
@@ -289,10 +316,10 @@ func (h *house) agree(ctx context.Context, p person) error {
 	if err != nil {
 		return err
 	}
-	scope := strings.Fields(scopeOpaque + " pension.read")
+	scope := strings.Fields(all)
 	return h.store.IssueCode(ctx, oauth.NewCode{
 		Terms: cat.Terms(scope),
-		Grant: oauth.Grant{ID: identity.NewID(), ClientID: "pension", Citizen: p.id, Login: login.ID,
+		Grant: oauth.Grant{ID: identity.NewID(), ClientID: client, Citizen: p.id, Login: login.ID,
 			Scope: scope, Resource: []string{issuer}, RedirectURI: callback,
 			AuthTime: now, Created: now, Expires: now.Add(time.Hour)},
 		Code: secret.New(32).Hash(), CodeExpires: now.Add(time.Minute), Consent: true, Event: h.event(audit.ConsentGiven),

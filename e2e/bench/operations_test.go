@@ -61,7 +61,9 @@ func refresh(t tokens) string { return t.Refresh }
 func (h *house) person(i int) person { return h.people[i%len(h.people)] }
 
 // operations in the order of the table.
-func operations() []operation {
+func operations() []operation { return append(plainOperations(), keyedOperations()...) }
+
+func plainOperations() []operation {
 	return []operation{
 		{name: "discovery", trips: 0, cpu: 0.06, load: true, prepare: ready(func(_ *house, w way, _ int) error {
 			return get(w, "/.well-known/openid-configuration")

@@ -72,9 +72,10 @@ func serve(dsn, issuer string) int {
 
 // A process is a server of its own.
 type process struct {
-	pid   int
-	addr  string
-	ready time.Duration // from start to the first good answer of /readyz
+	pid    int
+	addr   string
+	issuer string
+	ready  time.Duration // from start to the first good answer of /readyz
 }
 
 // start runs a server over a house's database.
@@ -91,8 +92,9 @@ func start(tb testing.TB, dsn string) process {
 	}
 	defer file.Close()
 	p := process{addr: listener.Addr().String()}
+	p.issuer = "http://localhost:" + p.addr[strings.LastIndexByte(p.addr, ':')+1:]
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serveVariable+"="+dsn, issuerVariable+"=http://localhost:"+p.addr[strings.LastIndexByte(p.addr, ':')+1:])
+	cmd.Env = append(os.Environ(), serveVariable+"="+dsn, issuerVariable+"="+p.issuer)
 	cmd.ExtraFiles = []*os.File{file}
 	cmd.Stderr = os.Stderr
 	alive, err := cmd.StdinPipe()

@@ -14,6 +14,7 @@ import (
 // The limits and what has no row among operations.
 const (
 	limitES256   = "es256"
+	limitVerify  = "es256-verify"
 	limitInsert  = "insert"
 	limitHandler = "handler"
 	nameSignIn   = "sign-in"
@@ -22,7 +23,7 @@ const (
 // A figure is what one benchmark in this process found.
 type figure struct {
 	database, name string
-	each           time.Duration
+	each, cpu      time.Duration
 	allocs, bytes  float64
 }
 
@@ -78,13 +79,14 @@ func (t *table) memory(m memoryUse) {
 	t.memories = append(t.memories, m)
 }
 
-func (t *table) each(database, name string) time.Duration {
+// of is the figure of that name; zero when it was not measured.
+func (t *table) of(database, name string) figure {
 	for _, f := range t.figures {
 		if f.database == database && f.name == name {
-			return f.each
+			return f
 		}
 	}
-	return 0
+	return figure{}
 }
 
 // over is a in units of b, or a dash.
@@ -112,14 +114,14 @@ func (t *table) print(out io.Writer) {
 	defer t.mu.Unlock()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	defer w.Flush()
-	es := t.each("", limitES256)
+	es := t.of("", limitES256).cpu
 	if len(t.figures) > 0 {
-		fmt.Fprint(w, "\nIn process, one after the other; ratios to the limits of this run.\n")
-		fmt.Fprint(w, "database\toperation\tµs/op\tallocs/op\tkB/op\tflows/s\t/ES256\t/INSERT\t/handler\t\n")
+		fmt.Fprint(w, "\nIn process, one after the other; ratios to the limits of this run. CPU is this process's, PostgreSQL's not included.\n")
+		fmt.Fprint(w, "database\toperation\tµs/op\tCPU µs/op\tallocs/op\tkB/op\tflows/s\tCPU/ES256\t/INSERT\t/handler\t\n")
 		for _, f := range t.figures {
-			fmt.Fprintf(w, "%s\t%s\t%.1f\t%.0f\t%.1f\t%.0f\t%s\t%s\t%s\t\n", cmp.Or(f.database, "-"), f.name,
-				float64(f.each.Nanoseconds())/1e3, f.allocs, f.bytes/1024, 1/f.each.Seconds(),
-				over(f.each, es), over(f.each, t.each(f.database, limitInsert)), over(f.each, t.each("", limitHandler)))
+			fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.0f\t%.1f\t%.0f\t%s\t%s\t%s\t\n", cmp.Or(f.database, "-"), f.name,
+				float64(f.each.Nanoseconds())/1e3, float64(f.cpu.Nanoseconds())/1e3, f.allocs, f.bytes/1024, 1/f.each.Seconds(),
+				over(f.cpu, es), over(f.each, t.of(f.database, limitInsert).each), over(f.each, t.of("", limitHandler).each))
 		}
 	}
 	if len(t.loads) > 0 {

@@ -19,6 +19,7 @@ import (
 type call struct {
 	method, path string
 	auth         string // Authorization
+	proof        string // DPoP
 	cookie       string
 	body         string // a form
 	from         string // the sender's address, where the way lets us choose it
@@ -61,6 +62,9 @@ func (i *inside) send(c call) (answer, error) {
 	}
 	if c.auth != "" {
 		r.Header["Authorization"] = []string{c.auth}
+	}
+	if c.proof != "" {
+		r.Header["Dpop"] = []string{c.proof}
 	}
 	if c.cookie != "" {
 		r.Header["Cookie"] = []string{c.cookie}
@@ -113,6 +117,9 @@ func (w *wire) send(c call) (answer, error) {
 	if c.auth != "" {
 		b = fmt.Appendf(b, "Authorization: %s\r\n", c.auth)
 	}
+	if c.proof != "" {
+		b = fmt.Appendf(b, "DPoP: %s\r\n", c.proof)
+	}
 	if c.cookie != "" {
 		b = fmt.Appendf(b, "Cookie: %s\r\n", c.cookie)
 	}
@@ -161,15 +168,20 @@ func (a answer) tokens() (t tokens, err error) {
 
 // authorize is the authorization endpoint for somebody who is signed in and agreed.
 func (h *house) authorize(w way, p person, scope string) (code string, err error) {
-	a, err := w.send(call{method: http.MethodGet, path: h.ask[scope], cookie: p.login})
+	return answered(w, p, h.ask[scope], "code")
+}
+
+// answered goes to the authorization endpoint and returns the parameter of the answer.
+func answered(w way, p person, path, parameter string) (value string, err error) {
+	a, err := w.send(call{method: http.MethodGet, path: path, cookie: p.login})
 	if a, err = want(a, err, http.StatusSeeOther, "authorize"); err != nil {
 		return "", err
 	}
-	_, rest, ok := strings.Cut(a.header.Get("Location"), "code=")
-	if code, _, _ = strings.Cut(rest, "&"); !ok || !strings.HasPrefix(a.header.Get("Location"), callback) {
-		return "", fmt.Errorf("authorize: no code in %s", a.header.Get("Location"))
+	_, rest, ok := strings.Cut(a.header.Get("Location"), parameter+"=")
+	if value, _, _ = strings.Cut(rest, "&"); !ok || !strings.HasPrefix(a.header.Get("Location"), callback) {
+		return "", fmt.Errorf("authorize: no %s in %s", parameter, a.header.Get("Location"))
 	}
-	return code, nil
+	return value, nil
 }
 
 func (h *house) exchange(w way, code string) (answer, error) {

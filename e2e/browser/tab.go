@@ -163,6 +163,14 @@ func NoScript() Option {
 	}
 }
 
+// Script switches JavaScript on again, to look at a page that was made without.
+func Script() Option {
+	return func(b *Tab) {
+		b.t.Helper()
+		call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false})
+	}
+}
+
 // Phone makes the tab as narrow as a small phone, with touch.
 func Phone() Option { return Wide(360, 740, true) }
 

@@ -38,6 +38,10 @@ import (
 type Options struct {
 	Postgres bool
 	Replicas int // 0: one
+	// DeviceGrant switches the device grant on (RFC 8628).
+	DeviceGrant bool
+	// CoolOff is authn's: 0 is a day, less is none.
+	CoolOff time.Duration
 }
 
 // A House is a running server.
@@ -92,7 +96,7 @@ func Open(t testing.TB, o Options) *House {
 		if i == 0 {
 			h.Store = store
 		}
-		srv := h.server(ctx, store, ours, theirs)
+		srv := h.server(ctx, o, store, ours, theirs)
 		h.Routes = srv.Routes()
 		running.Go(func() { srv.Run(ctx, storage.Changed) })
 		web := &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
@@ -151,7 +155,7 @@ func (h *House) standin(ours, theirs jose.Key) {
 	h.livenessURL = srv.URL
 }
 
-func (h *House) server(ctx context.Context, store *storage.Store, ours, theirs jose.Key) *server.Server {
+func (h *House) server(ctx context.Context, o Options, store *storage.Store, ours, theirs jose.Key) *server.Server {
 	h.t.Helper()
 	pinned, err := jose.NewSet(theirs.Public())
 	h.must(err)
@@ -172,10 +176,10 @@ func (h *House) server(ctx context.Context, store *storage.Store, ours, theirs j
 	srv, err := server.New(ctx, server.Ingredients{
 		Issuer: h.Issuer, Store: store, Liveness: engine, Catalogue: cat,
 		Pages:     templates.Config{Authority: "示例省人力资源和社会保障厅", AuthorityEnglish: "Example Province", Domain: "localhost", Demo: true},
-		Login:     authn.Config{LivenessName: "模拟检测", LivenessHost: host, LivenessStandin: true},
+		Login:     authn.Config{LivenessName: "模拟检测", LivenessHost: host, LivenessStandin: true, CoolOff: o.CoolOff},
 		KeyPolicy: keyring.DefaultPolicy(), Attest: attested, LivenessCapture: []string{h.livenessURL},
-		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Clock:   h.Clock, Rand: rand.Reader, Log: log, Metrics: server.NewMetrics(),
+		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DeviceGrant: o.DeviceGrant,
+		Clock: h.Clock, Rand: rand.Reader, Log: log, Metrics: server.NewMetrics(),
 	})
 	h.must(err)
 	return srv

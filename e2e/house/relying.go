@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -37,12 +38,24 @@ type Relying struct {
 	Redirect   string
 
 	onward atomic.Pointer[url.URL]
+	framed atomic.Value // url.Values
 }
 
-// Relying registers an application. Its callback is a page with the ids code, error
-// and state; /onward sends the browser on to where Onward said, for chains that lead
-// to a third site.
-func (h *House) Relying(t testing.TB, id string) *Relying {
+// Relying registers an application. Its callback is a page with the ids code, error,
+// state and response; /onward sends the browser on to where Onward said, for chains
+// that lead to a third site; /front is its front channel. More is put over its
+// metadata.
+func (h *House) Relying(t testing.TB, id string, more ...map[string]any) *Relying {
+	t.Helper()
+	return h.RelyingAt(t, id, func(office http.Handler) string {
+		srv := httptest.NewServer(office)
+		t.Cleanup(srv.Close)
+		return strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	}, func(string) map[string]any { return merged(more) })
+}
+
+// RelyingAt is Relying at an origin that serve opens; more is put over its metadata.
+func (h *House) RelyingAt(t testing.TB, id string, serve func(http.Handler) (origin string), more func(origin string) map[string]any) *Relying {
 	t.Helper()
 	p := &Relying{t: t, house: h, ID: id}
 	mux := http.NewServeMux()
@@ -51,7 +64,7 @@ func (h *House) Relying(t testing.TB, id string) *Relying {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		fmt.Fprintf(w, "<!doctype html><html lang=en><title>%s</title><h1>%s</h1>", p.ID, p.ID)
-		for _, name := range []string{"code", "error", "state", "iss"} {
+		for _, name := range []string{"code", "error", "state", "iss", "response"} {
 			fmt.Fprintf(w, "<p id=%s>%s</p>", name, template(r.Form.Get(name)))
 		}
 	}
@@ -63,17 +76,35 @@ func (h *House) Relying(t testing.TB, id string) *Relying {
 		}
 		show(w, r)
 	})
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	p.Origin = strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	mux.HandleFunc("/front", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors "+h.Issuer)
+		p.framed.Store(r.URL.Query())
+	})
+	p.Origin = serve(mux)
 	p.Redirect = p.Origin + "/cb"
-	p.Secret = h.Register(t, map[string]any{
+	metadata := map[string]any{
 		"client_id": id, "client_name": "Relying party " + id, "client_name#zh-CN": "应用" + id,
 		"redirect_uris": []string{p.Redirect, p.Origin + "/onward"},
 		"grant_types":   []string{"authorization_code", "refresh_token"}, "response_modes": []string{"query", "form_post"},
 		"scope": AllScopes, "profile": "oauth21",
-	})
+	}
+	maps.Copy(metadata, more(p.Origin))
+	p.Secret = h.Register(t, metadata)
 	return p
+}
+
+func merged(all []map[string]any) map[string]any {
+	one := map[string]any{}
+	for _, m := range all {
+		maps.Copy(one, m)
+	}
+	return one
+}
+
+// Framed is the query with which /front was loaded last; nil when it was not.
+func (p *Relying) Framed() url.Values {
+	v, _ := p.framed.Load().(url.Values)
+	return v
 }
 
 // template escapes for HTML.
@@ -115,14 +146,11 @@ func (h *House) Register(t testing.TB, metadata map[string]any) string {
 	return plain
 }
 
-// known waits until every replica has heard of a client: before that, whatever it
-// asks for, it is shown an error page.
+// known waits until every replica has heard of a client, of whatever kind. Signing out
+// on behalf of one that is not known is refused, and otherwise goes on.
 func (h *House) known(t testing.TB, c oauth.Client) {
 	t.Helper()
-	if len(c.RedirectURIs) == 0 {
-		return
-	}
-	probe := "/authorize?" + url.Values{"client_id": {c.ID}, "redirect_uri": {c.RedirectURIs[0]}, "response_type": {"no"}, "state": {"12345678"}}.Encode()
+	probe := "/end-session?" + url.Values{"client_id": {c.ID}}.Encode()
 	for _, at := range h.Replicas {
 		r := h.Robot(t)
 		r.At = at
@@ -250,6 +278,19 @@ func (p *Relying) call(at, path string, form url.Values) *Answer {
 	r.At = at
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(p.ID) + ":" + url.QueryEscape(p.Secret)))
 	return r.Raw(http.MethodPost, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()), http.Header{"Authorization": {"Basic " + basic}})
+}
+
+// Push pushes the request and returns its handle.
+func (p *Relying) Push(at string, q *Request) string {
+	p.t.Helper()
+	a := p.call(at, "/par", q.Values)
+	var out struct {
+		Handle string `json:"request_uri"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &out); err != nil || a.Status != http.StatusCreated {
+		p.t.Fatalf("pushing was answered %d %q", a.Status, a.Body)
+	}
+	return out.Handle
 }
 
 // Active asks introspection whether a token lives.

@@ -2,6 +2,8 @@ package house
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -23,23 +25,57 @@ import (
 type Production struct {
 	Issuer   string
 	Replicas []string
+	Mutual   string // where certificates are asked for; empty: nowhere
 
 	program, config, dir string
+	roots                *x509.CertPool // nil: everything is http
 }
 
 // OpenProduction writes a configuration for the database at dsn and migrates it.
 func OpenProduction(t testing.TB, dsn string, replicas int) *Production {
 	t.Helper()
-	p := &Production{program: program(t), dir: t.TempDir()}
+	return (&Production{program: program(t), dir: t.TempDir()}).open(t, dsn, replicas, "http", "")
+}
+
+// OpenMutual is OpenProduction of one replica that ends TLS itself, with the listener
+// of RFC 8705. The authority's certificates are those it believes.
+func OpenMutual(t testing.TB, dsn string, authority *Authority) *Production {
+	t.Helper()
+	p := &Production{program: program(t), dir: t.TempDir(), roots: x509.NewCertPool()}
+	own := NewAuthority(t, "the server's own")
+	server := own.Issue(t, "localhost")
+	p.roots.AddCert(own.cert)
+	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.File(t, "tls.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate[0]})))
+	p.File(t, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	p.File(t, "clients.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.cert.Raw})))
+	at := freePort(t)
+	p.Mutual = "https://localhost:" + at
+	return p.open(t, dsn, 1, "https", "tls: {certificate: tls.pem, key: tls.key}\n"+
+		"mtls: {listen: \"127.0.0.1:"+at+"\", base: \""+p.Mutual+"\", client_ca: clients.pem}\n")
+}
+
+// freePort is one that nobody listens at. The program listens itself; nobody else
+// takes the port meanwhile but by bad luck.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return port(l)
+}
+
+func (p *Production) open(t testing.TB, dsn string, replicas int, scheme, more string) *Production {
+	t.Helper()
 	var ports []string
 	for range replicas {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports = append(ports, port(l))
-		p.Replicas = append(p.Replicas, "http://localhost:"+port(l))
-		_ = l.Close() // the program listens itself; nobody else takes the port meanwhile but by bad luck
+		ports = append(ports, freePort(t))
+		p.Replicas = append(p.Replicas, scheme+"://localhost:"+ports[len(ports)-1])
 	}
 	p.Issuer = p.Replicas[0]
 	write := func(name string, b []byte) {
@@ -77,7 +113,7 @@ liveness:
   keys: provider.jwks.json
   signing_key: {file: liveness.pem}
   development: true
-`, p.Issuer, number))
+%s`, p.Issuer, number, more))
 	}
 	p.config = filepath.Join(p.dir, "ecardid-0.yaml")
 	p.Run(t, "migrate")
@@ -103,6 +139,12 @@ func (p *Production) Run(t testing.TB, args ...string) string {
 		t.Fatalf("ecardid %s: %v\n%s", strings.Join(args, " "), err, errs.String())
 	}
 	return out.String()
+}
+
+// Command is an operator's command that has not been started.
+func (p *Production) Command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(t.Context(), p.program, append([]string{"--config", p.config}, args...)...)
 }
 
 // File writes a file beside the configuration and returns its path.
@@ -160,7 +202,7 @@ func (p *Production) ready(t testing.TB, at string, ended chan error, log *locke
 			t.Fatalf("%s ended at once: %v\n%s", at, err, log.String())
 		default:
 		}
-		if resp, err := http.Get(at + "/readyz"); err == nil {
+		if resp, err := p.Client(nil).Get(at + "/readyz"); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return
@@ -175,7 +217,23 @@ func (p *Production) Robot(t testing.TB, replica int) *Robot {
 	t.Helper()
 	r := site{p.Issuer, time.Now, func(string, string) {}, func(string) {}}.robot(t)
 	r.At = p.Replicas[replica]
+	if p.roots != nil {
+		r.http.Transport = p.Client(nil).Transport
+	}
 	return r
+}
+
+// Client speaks to the program, showing a certificate unless that is nil. It follows
+// nothing.
+func (p *Production) Client(certificate *tls.Certificate) *http.Client {
+	security := &tls.Config{RootCAs: p.roots}
+	if certificate != nil {
+		security.Certificates = []tls.Certificate{*certificate}
+	}
+	return &http.Client{
+		Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: security, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Soon asks until the answer is yes or five seconds are over: the longest anything
