@@ -16,7 +16,7 @@ test:                   ## all tests, as CI runs them
 check:                  ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags interop ./e2e/interop
+	$(GO) vet -tags interop,soak ./e2e/interop ./e2e/bench
 	$(GO) tool staticcheck ./...
 
 build:
@@ -25,14 +25,15 @@ build:
 
 bench:                  ## ns/op, allocs/op, flows/s and the ratios of docs/operating.md
 	$(SETUP) test
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 6m ./internal/jose ./e2e/bench
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 20m ./internal/jose ./e2e/bench
 
 fuzz:                   ## every fuzz target for a minute (FUZZTIME=10m at night)
 	./scripts/fuzz
 
-soak:                   ## what is too long for every change: fifty rounds of each race, answer times of 500 samples a class
+soak:                   ## what is too long for every change: fifty rounds of each race, answer times of 500 samples a class, a million grants
 	$(SETUP) test
 	ECARDID_E2E_ROUNDS=50 ECARDID_E2E_TIMING=500 $(GO) test -count=1 -timeout 2h -run 'TestOnce|TestSame' ./e2e
+	ECARDID_BENCH_GRANTS=1000000 $(GO) test -tags soak -count=1 -timeout 30m -run 'TestMillion|TestStoredPerSignIn' -v ./e2e/bench
 
 SUITE   ?= https://localhost:8443
 conformance:            ## point a running OpenID conformance suite at this tree: make conformance SUITE=https://localhost:8443 [PLAN=config,basic-static]
