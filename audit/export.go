@@ -63,6 +63,9 @@ func (p Preamble) Line() ([]byte, error) {
 // ErrExport is returned for a file that ecardid did not write, or not like this.
 var ErrExport = errors.New("not a line of an export as ecardid writes it")
 
+// ErrBeyond: see Report.Beyond.
+var ErrBeyond = errors.New("checkpoints attest more than is in the export: it is older than they are, or cut")
+
 // ParsePreamble reads what Line wrote, and nothing that reads alike.
 func ParsePreamble(line []byte) (Preamble, error) {
 	var j preambleJSON
@@ -287,6 +290,10 @@ type Report struct {
 	Preamble Preamble
 	Entries  int64
 	Attested time.Time // when the export's own checkpoint was signed; zero: not checked
+	// Agreed is how many of the checkpoints the export was held against. Beyond is how
+	// many attest more than is in it, at a later time: the export is older than they are,
+	// or it was cut and given an old checkpoint. From the file alone nobody can tell.
+	Agreed, Beyond int
 }
 
 // VerifyExport reads an export and checks that every entry is there and as it was
@@ -320,10 +327,12 @@ func VerifyExport(r io.Reader, o Offline) (Report, error) {
 		if c.Issuer != p.Issuer {
 			return Report{}, fmt.Errorf("the checkpoints are of %s, the export is of %s", c.Issuer, p.Issuer)
 		}
-		// What was attested after the export was made may be longer.
-		if report.Attested.IsZero() || !c.At.After(report.Attested) || c.Head.Number <= p.Head.Number {
-			expect = append(expect, c.Head)
+		if c.Head.Number > p.Head.Number && !report.Attested.IsZero() && c.At.After(report.Attested) {
+			report.Beyond++
+			continue
 		}
+		expect = append(expect, c.Head)
+		report.Agreed++
 	}
 	walk, err := NewWalk(p.After, p.Before, o.Check, expect...)
 	if err != nil {

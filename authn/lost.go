@@ -97,12 +97,13 @@ func (s *Service) lossByProof(r *http.Request, typed, proof string, what loss.Wh
 	if err != nil {
 		return loss.Receipt{}, false, err
 	}
-	factor, counter := identity.FactorPassword, "password" // one budget with signing in
+	factor, counter, rule := identity.FactorPassword, "password", s.Config.Rules.Account // one budget with signing in
 	if sixDigits(proof) {
 		// One of its own: strangers must not use up the owner's tries at the second factor.
-		factor, counter = identity.FactorTOTP, "lost-code"
+		// Six digits can be guessed in the end, so there is a last try (SECURITY §0).
+		factor, counter, rule = identity.FactorTOTP, "lost-code", s.Config.Rules.Code
 	}
-	g, err := s.guess(r, s.Config.Rules.Account, append([]string{counter}, who...)...)
+	g, err := s.guess(r, rule, append([]string{counter}, who...)...)
 	if err != nil {
 		return loss.Receipt{}, false, err
 	}
@@ -138,7 +139,10 @@ func (s *Service) lossByProof(r *http.Request, typed, proof string, what loss.Wh
 		return loss.Receipt{}, false, s.refused(r, g, acc.ID, factor, reason)
 	}
 	s.Observer.Observe("loss", string(what))
-	return receipt, true, g.right(ctx)
+	if err := g.right(context.WithoutCancel(ctx)); err != nil { // it is reported all the same, and they are to have the number
+		s.Log.ErrorContext(ctx, "right attempts not given back", "cause", err)
+	}
+	return receipt, true, nil
 }
 
 // onPaper looks whether proof is a recovery code of the citizen's that was not used; it
@@ -194,7 +198,7 @@ func (s *Service) fileLoss(r *http.Request, report loss.Report, proved bool) (lo
 	if !proved {
 		return loss.Receipt{}, false, nil
 	}
-	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Loss}, "lost-done", report.Citizen.String()); err != nil || !ok {
+	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Loss}, "lost-done", report.Citizen.String(), string(report.What)); err != nil || !ok {
 		return loss.Receipt{}, false, err
 	}
 	receipt, err := s.desk.Report(r.Context(), report, s.event(r, audit.LossReported, report.Citizen))
@@ -291,7 +295,7 @@ func (s *Service) lossFinish(r *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, wrap(err, "recording a passkey's use")
 	}
-	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: acc.ID, What: what, Spare: key.Device}, true)
+	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: acc.ID, What: what, Spare: key.Device, SparePasskey: key.ID}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -410,11 +414,14 @@ func (s *Service) undo(r *http.Request, typed, word, code string) (bool, error) 
 	if ok && g.Allowed && sixDigits(code) {
 		e := s.event(r, audit.LossUndone, acc.ID)
 		e.Notify = true
-		err = s.Store.RestoreCard(ctx, acc.ID, id, step, e)
+		err = s.Store.RestoreCard(ctx, acc.ID, acc.Epoch, id, step, e)
 		switch {
 		case err == nil:
 			s.Observer.Observe("loss", "undone")
-			return true, g.right(ctx)
+			if err := g.right(context.WithoutCancel(ctx)); err != nil {
+				s.Log.ErrorContext(ctx, "right attempts not given back", "cause", err)
+			}
+			return true, nil
 		case !errors.Is(err, identity.ErrSpent) && !errors.Is(err, identity.ErrConflict):
 			return false, wrap(err, "restoring a card")
 		}

@@ -401,8 +401,9 @@ type Cards interface {
 	// RestoreCard makes a card that was reported lost for the time being normal again,
 	// spends the time step of the generator that proved it, and raises the epoch:
 	// devices stay suspended. ErrSpent when the step was used, ErrConflict when the
-	// card is in another state.
-	RestoreCard(ctx context.Context, citizen, generator identity.ID, step int64, e audit.Event) error
+	// card is in another state, or its epoch is not the one that was read when the proofs
+	// were judged.
+	RestoreCard(ctx context.Context, citizen identity.ID, epoch int64, generator identity.ID, step int64, e audit.Event) error
 }
 
 // An Approval asks a citizen's phones about one step of one flow.

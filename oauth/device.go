@@ -17,8 +17,11 @@ type DeviceCode struct {
 	User     []byte // keyed hash of the user code, which the citizen types
 	ClientID string
 	Params   string // canonical form encoding of what is asked for; sealed at rest
-	Created  time.Time
-	Expires  time.Time
+	// Vouched: a client with credentials asked, so strangers who fill the store do not
+	// shut it out. It is not kept.
+	Vouched bool
+	Created time.Time
+	Expires time.Time
 }
 
 // A DeviceState is what has become of a device code.

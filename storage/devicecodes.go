@@ -35,7 +35,11 @@ func (s *Store) AddDeviceCode(ctx context.Context, d oauth.DeviceCode, once ...o
 	if err != nil {
 		return known(err, "sealing a device code")
 	}
-	if err := s.devices.admit(ctx, s.db, "device_codes", d.Created); err != nil {
+	room := &s.devices
+	if d.Vouched {
+		room = &s.vouched
+	}
+	if err := room.admit(ctx, s.db, "device_codes", d.Created); err != nil {
 		if errors.Is(err, identity.ErrConflict) {
 			err = s.refuse(ctx, err, once, d.Created)
 		}

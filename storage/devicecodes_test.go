@@ -33,6 +33,11 @@ func TestDevicesAreCapped(t *testing.T) {
 				t.Errorf("device %d: %v, want %v", n, err, want)
 			}
 		}
+		s.vouched.max = 6
+		if err := s.AddDeviceCode(ctx, oauth.DeviceCode{Code: bytes.Repeat([]byte{9}, 32), User: bytes.Repeat([]byte{9}, 16),
+			ClientID: "terminal", Params: "scope=openid", Created: opNow, Expires: opNow.Add(time.Minute), Vouched: true}); err != nil {
+			t.Errorf("strangers shut a client with credentials out: %v", err)
+		}
 		if err := add(6, opNow.Add(time.Minute)); err != nil {
 			t.Errorf("when they are over: %v", err)
 		}

@@ -94,6 +94,18 @@ func (s *Store) suspend(ctx context.Context, tx db, r loss.Report, e audit.Event
 	if err != nil {
 		return nil, err
 	}
+	if r.What != loss.Device {
+		// A synced passkey may be on the lost phone like everywhere else, and no device can
+		// be suspended for it: it ends, but for the one that reported a phone.
+		kept := r.SparePasskey
+		if r.What == loss.Card {
+			kept = identity.ID{}
+		}
+		if _, err := tx.exec(ctx, `UPDATE passkeys SET state = 'disabled' WHERE citizen_id = $1 AND device_id IS NULL AND state = 'active' AND id <> $2`,
+			bin(r.Citizen), kept[:]); err != nil {
+			return nil, err
+		}
+	}
 	_, err = tx.exec(ctx, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = $2, cookie = NULL, cookie_before = NULL
  WHERE citizen_id = $3 AND kind = 'browser' AND state IN ('active', 'suspended')`, args[:3]...)
 	return gone, err
@@ -160,7 +172,7 @@ func (s *Store) RestoreDevice(ctx context.Context, citizen, id identity.ID, alon
 }
 
 // RestoreCard implements authn.Cards.
-func (s *Store) RestoreCard(ctx context.Context, citizen, generator identity.ID, step int64, e audit.Event) error {
+func (s *Store) RestoreCard(ctx context.Context, citizen identity.ID, epoch int64, generator identity.ID, step int64, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if _, err := s.hold(ctx, tx, citizen); err != nil {
 			return err
@@ -168,7 +180,8 @@ func (s *Store) RestoreCard(ctx context.Context, citizen, generator identity.ID,
 		if err := spendProof(ctx, tx, loss.Report{Citizen: citizen, TOTP: generator, Step: step}, e.At); err != nil {
 			return err
 		}
-		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET state = 'normal', state_at = $1 WHERE id = $2 AND state = 'temp_lost'`, ms(e.At), bin(citizen)); err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET state = 'normal', state_at = $1 WHERE id = $2 AND state = 'temp_lost' AND epoch = $3`,
+			ms(e.At), bin(citizen), epoch); err != nil {
 			return err
 		}
 		if err := upheave(ctx, tx, citizen, identity.ID{}, e.At); err != nil {

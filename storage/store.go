@@ -93,6 +93,7 @@ type Store struct {
 	waiting crowd
 	pushed  crowd // requests of clients with credentials: twice the room, so that strangers never fill it
 	devices crowd
+	vouched crowd // device codes of clients with credentials
 }
 
 // backend is what the two databases do beyond running statements.
@@ -146,7 +147,7 @@ func open(ctx context.Context, dsn string, o Options, files fs.FS) (*Store, erro
 		b.close()
 		return nil, err
 	}
-	s := &Store{dialect: d, backend: b, devices: crowd{max: maxDevices}, pushed: crowd{max: 2 * maxFlows}}
+	s := &Store{dialect: d, backend: b, devices: crowd{max: maxDevices}, vouched: crowd{max: 2 * maxDevices}, pushed: crowd{max: 2 * maxFlows}}
 	s.db = witness{b, &s.keys}
 	s.hot = liteHot{s.db}
 	if d == postgres {

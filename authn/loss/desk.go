@@ -33,6 +33,8 @@ type Report struct {
 	// Spare is a device the citizen has just used to report, so that it is in their
 	// hand. It stays, unless the whole card goes.
 	Spare identity.ID
+	// SparePasskey is the passkey that was used; it stays as well.
+	SparePasskey identity.ID
 	// Keep is the login that reports and lives on, unless it stands on what was lost.
 	Keep identity.ID
 

@@ -78,7 +78,7 @@ func (e *env) say(err error) int {
 		return exitUsage
 	case errors.As(err, &problems):
 		return exitUsage
-	case errors.As(err, &trail), errors.Is(err, audit.ErrExport), errors.Is(err, audit.ErrCheckpoint):
+	case errors.As(err, &trail), errors.Is(err, audit.ErrExport), errors.Is(err, audit.ErrBeyond), errors.Is(err, audit.ErrCheckpoint):
 		return exitTampering
 	}
 	return exitFailed

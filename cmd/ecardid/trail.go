@@ -221,6 +221,9 @@ func (e *env) verifyExport(v verification, check audit.Check) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", v.file, err)
 	}
+	if r.Beyond > 0 {
+		return fmt.Errorf("%s: %d %w, after entry %d", v.file, r.Beyond, audit.ErrBeyond, r.Preamble.Head.Number)
+	}
 	word := "ok as far as the file goes, which nobody has vouched for (--key)"
 	switch {
 	case check != nil:

@@ -69,6 +69,7 @@ func TestVerifyFarAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	write("before", strings.SplitAfter(string(kept), "\n")[0])
 	write("altered", strings.Replace(string(kept), ".", "x.", 1))
 	code, said := runHere(t.Context(), "audit", "key", "--config", other(t))
 	if code != exitOK {
@@ -83,7 +84,8 @@ func TestVerifyFarAway(t *testing.T) {
 	}{
 		{"--file trail", exitOK, "nobody has vouched"},
 		{"--file trail --key key", exitOK, "ok: attested"},
-		{"--file trail --key key --checkpoints kept", exitOK, "2 checkpoints agree"},
+		{"--file trail --key key --checkpoints before", exitOK, "1 checkpoints agree"},
+		{"--file trail --key key --checkpoints kept", exitTampering, "checkpoints attest more"},
 		{"--file later --key key --checkpoints kept", exitOK, "4 entries"},
 		{"--file trail --checkpoints kept", exitUsage, "--checkpoints needs --key"},
 		{"--file trail --key stranger", exitTampering, "not signed by this key"},

@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // and a phone was bound a short while ago (DESIGN D8). Whoever took an account over
 // binds a phone of theirs first; the owner hears of it and has the time to say so.
 func (h *Handler) cools(req *request, login identity.Login, now time.Time) bool {
-	return login.Cooling.After(now) && h.Catalogue.CoolOff(req.scope)
+	return login.Cooling.After(now) && h.Catalogue.CoolOff(append(slices.Clone(req.scope), req.details.Scopes()...))
 }
 
 // wait answers such a request. The application is told what it would be told if the

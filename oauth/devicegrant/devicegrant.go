@@ -118,7 +118,7 @@ func (h *Handler) begin(ctx context.Context, r *http.Request, values url.Values,
 		}
 	}
 	code := h.Handles.New(issue.Device)
-	d := oauth.DeviceCode{Code: code.Hash(), ClientID: c.ID, Params: params, Created: now, Expires: now.Add(Life)}
+	d := oauth.DeviceCode{Code: code.Hash(), ClientID: c.ID, Params: params, Created: now, Expires: now.Add(Life), Vouched: !c.Public()}
 	user, err := h.keep(context.WithoutCancel(ctx), d, ledger)
 	if err != nil {
 		return authorization{}, err

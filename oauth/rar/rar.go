@@ -195,6 +195,18 @@ func (d Details) Fresh() bool {
 	return slices.ContainsFunc(d.items, func(i item) bool { return i.kind.Fresh })
 }
 
+// Scopes lists the scopes whose holders may ask for them: what is said of one of those
+// is said of the details as well.
+func (d Details) Scopes() []string {
+	var all []string
+	for _, i := range d.items {
+		if i.kind.Scope != "" && !slices.Contains(all, i.kind.Scope) {
+			all = append(all, i.kind.Scope)
+		}
+	}
+	return all
+}
+
 // Resources lists the audiences they are meant for.
 func (d Details) Resources() []string {
 	var all []string

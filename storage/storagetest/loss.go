@@ -46,7 +46,7 @@ func lossChecks() []check {
 			ctx := w.Context()
 			l, other := w.signIn(identity.ID{}), w.beside()
 			phone, browser := w.bindPhone(l), w.trustBrowser(l)
-			key, held := w.addPasskey(l, true), w.addPasskey(l, true)
+			key, held, synced := w.addPasskey(l, true), w.addPasskey(l, true), w.addPasskey(l, false)
 			f, half, code := w.family(l, opaque, offline), w.flow(), w.code(l)
 			theirs := other.signIn(identity.ID{})
 			r := w.report(loss.Phone, func(r *loss.Report) { r.Spare = held.Device })
@@ -69,6 +69,8 @@ func lossChecks() []check {
 			w.is("the passkey", err, identity.ErrNotFound)
 			_, _, err = w.s.PasskeyByCredential(ctx, held.Credential.ID)
 			w.is("the passkey in hand", err, nil)
+			_, _, err = w.s.PasskeyByCredential(ctx, synced.Credential.ID)
+			w.is("the synced passkey, which is on the phone as well", err, identity.ErrNotFound)
 			other.live("somebody else", theirs, true)
 			what, when, signed, err := w.s.LossReceipt(ctx, r.Key)
 			if err != nil || what != loss.Phone || !when.Equal(w.now) || signed != "signed" {
@@ -97,8 +99,10 @@ func lossChecks() []check {
 			w.is("the phone of a lost card", w.lose(w.report(loss.Phone)), identity.ErrEnded)
 			w.is("a device of a lost card", restore(w, phone.ID, identity.ID{}, true), identity.ErrEnded)
 
+			stale := w.epoch() - 1
+			w.is("by what was proved before", w.s.RestoreCard(w.Context(), w.citizen, stale, gen.ID, 800, w.event(audit.LossUndone)), identity.ErrConflict)
 			undo := func(step int64) error {
-				return w.s.RestoreCard(w.Context(), w.citizen, gen.ID, step, w.event(audit.LossUndone))
+				return w.s.RestoreCard(w.Context(), w.citizen, w.epoch(), gen.ID, step, w.event(audit.LossUndone))
 			}
 			epoch := w.epoch()
 			w.is("with a used code", undo(0), identity.ErrSpent)
