@@ -342,8 +342,9 @@ func (s *Service) undoPage(w http.ResponseWriter, r *http.Request, status int, p
 }
 
 // undoLoss brings a card back that was reported lost: with the password and the app,
-// both now. Passkeys and phones prove nothing here, since all of them were reported, and
-// stay suspended until each is restored from the account page.
+// both now. Passkeys and phones prove nothing here, since all of them were reported.
+// What lives on a device stays suspended until it is restored from the account page;
+// synced passkeys have ended.
 func (s *Service) undoLoss(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(w, r)
 	if err != nil {

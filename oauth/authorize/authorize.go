@@ -11,6 +11,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/oauth"
@@ -151,7 +152,7 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 	if req.claimed() && r.URL.Query().Get(oauth.Cancelled) == "cancelled" {
 		// The request is of this browser, so it is the citizen who gave up.
 		if req.device != nil {
-			h.decline(w, r, req, identity.Login{})
+			h.decline(w, r, req, identity.Login{}, audit.ByCitizen)
 			return
 		}
 		h.drop(r.Context(), req)

@@ -120,7 +120,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, req *request, l
 	case values.Has(allow):
 		h.allowed(w, r, req, login, now)
 	case req.device != nil:
-		h.decline(w, r, req, login)
+		h.decline(w, r, req, login, audit.ByCitizen)
 	default:
 		h.denied(w, r, req, login, now)
 	}

@@ -32,7 +32,7 @@ func (h *Handler) wait(w http.ResponseWriter, r *http.Request, req *request, log
 		return
 	}
 	if req.device != nil {
-		h.decline(w, r, req, login)
+		h.decline(w, r, req, login, audit.BySystem)
 		return
 	}
 	h.drop(r.Context(), req)

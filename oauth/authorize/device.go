@@ -162,15 +162,15 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, req *request, 
 	return nil
 }
 
-// decline answers no, whether the citizen said so or gave up signing in. login is zero
-// when nobody is.
-func (h *Handler) decline(w http.ResponseWriter, r *http.Request, req *request, login identity.Login) {
+// decline answers no: by the citizen, who said so or gave up signing in, or by us, who
+// have to. login is zero when nobody is signed in.
+func (h *Handler) decline(w http.ResponseWriter, r *http.Request, req *request, login identity.Login, by audit.Actor) {
 	now := h.Clock.Now()
 	ctx := context.WithoutCancel(r.Context())
 	// The device's answer first: a request that is left over expires by itself, and is
 	// worth nothing to a code that was denied.
 	err := h.Devices.DenyDeviceCode(ctx, req.device.Code, now, audit.Event{
-		Kind: audit.ConsentDenied, At: now, Actor: audit.ByCitizen, Citizen: login.Citizen, Login: login.ID, Client: req.client.ID,
+		Kind: audit.ConsentDenied, At: now, Actor: by, Citizen: login.Citizen, Login: login.ID, Client: req.client.ID,
 		Detail: map[string]string{"scope": strings.Join(req.agree, " "), "grant": "device"},
 	})
 	if err != nil {

@@ -36,7 +36,10 @@ type Expect struct {
 }
 
 // A Proof is one that was verified.
-type Proof struct{ JKT string }
+type Proof struct {
+	JKT      string
+	HasNonce bool // with a nonce of ours, which was checked
+}
 
 // Present reports whether the request has a DPoP header, however many.
 func Present(r *http.Request) bool { return len(r.Header.Values("DPoP")) > 0 }
@@ -68,7 +71,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, e Expect) (Proof
 	once := oauth.Once{Key: p.Key(), Expires: until.Add(kept)}
 	if ledger := oauth.LedgerOf(ctx); ledger != nil {
 		ledger.Add(once)
-		return Proof{JKT: p.JKT}, nil
+		return Proof{JKT: p.JKT, HasNonce: p.HasNonce}, nil
 	}
 	err = v.Replay.Spend(ctx, now, once)
 	switch {
@@ -77,7 +80,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, e Expect) (Proof
 	case err != nil:
 		return Proof{}, fosite.ErrServerError.WithWrap(err)
 	}
-	return Proof{JKT: p.JKT}, nil
+	return Proof{JKT: p.JKT, HasNonce: p.HasNonce}, nil
 }
 
 // check compares the proof with the request and says how long it could be shown again.

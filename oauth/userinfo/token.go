@@ -18,6 +18,7 @@ type shown struct {
 	scheme respond.Scheme
 	token  string
 	jkt    string // of the proof beside it; set by prove
+	nonce  bool   // its proof had one of ours
 }
 
 // present takes the token from the header (RFC 6750 §2.1, RFC 9449 §7.1). In a form
@@ -82,7 +83,7 @@ func (h *Handler) prove(ctx context.Context, r *http.Request, s *shown, jkt stri
 		return nil
 	}
 	proof, err := h.Proofs.Verify(ctx, r, dpop.Expect{URL: h.Issuer.Name + Path, AccessToken: s.token, JKT: jkt})
-	s.jkt = proof.JKT
+	s.jkt, s.nonce = proof.JKT, proof.HasNonce
 	return err
 }
 
@@ -112,14 +113,11 @@ func (h *Handler) fits(r *http.Request, s shown, bound oauth.Binding) error {
 	return nil
 }
 
-// fresh asks for a nonce of ours in the proof of a client that is held to it. Whose
-// the token is, is known only after the read; the proof is looked at once more then,
-// and noted nowhere.
-func (h *Handler) fresh(ctx context.Context, r *http.Request, s shown, client *oauth.Client) error {
-	if !client.RequireNonce || s.scheme != respond.SchemeDPoP {
-		return nil
+// fresh asks for a nonce of ours in the proof of a client that is held to it: whose
+// the token is, is known only after the read.
+func fresh(s shown, client *oauth.Client) error {
+	if client.RequireNonce && s.scheme == respond.SchemeDPoP && !s.nonce {
+		return dpop.UseNonce()
 	}
-	aside, _ := oauth.WithLedger(ctx)
-	_, err := h.Proofs.Verify(aside, r, dpop.Expect{URL: h.Issuer.Name + Path, AccessToken: s.token, RequireNonce: true})
-	return err
+	return nil
 }

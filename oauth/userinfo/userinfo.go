@@ -109,7 +109,7 @@ func (h *Handler) claims(ctx context.Context, r *http.Request, s shown, now time
 	if err != nil {
 		return refuse(fault(err))
 	}
-	if err := h.fresh(ctx, r, s, client); err != nil {
+	if err := fresh(s, client); err != nil {
 		return refuse(err)
 	}
 	scope := client.Within(f.scope)
