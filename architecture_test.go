@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 	"console":   {"authn", "templates", "audit"},
 	"templates": {},
 	"audit":     {},
-	"storage":   {"authn", "oauth", "liveness", "audit"},
+	"storage":   {"authn", "oauth", "liveness", "account", "console", "audit"},
 	"rp":        {},
 	"identity":  {},
 	"internal":  {},

@@ -94,4 +94,17 @@ type Event struct {
 	// Place says from where, as coarse as it may be kept: an address cut to /24 or
 	// /48 and the browser's family.
 	Place string
+
+	// Standing, unless zero, is who of staff does it and as of which version of their row:
+	// when that is not theirs any more, the act and the event come to nothing.
+	Standing Standing
+	// Warrant, unless zero, is the approved order this act carries out. It is spent in the
+	// same transaction; identity.ErrSpent when it was before.
+	Warrant identity.ID
+}
+
+// A Standing is the right of staff to act, as it was when they were asked in.
+type Standing struct {
+	Staff   identity.ID
+	Version int64
 }

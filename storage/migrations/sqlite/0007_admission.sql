@@ -1,0 +1,1 @@
+-- 0007_admission: being written.

@@ -1,0 +1,1 @@
+-- 0008_signals: being written.
