@@ -13,6 +13,9 @@
 //	Checkpoint        SM2-signed, kept elsewhere: to anybody with the public key, that
 //	                  what was there then is there now
 //
+// What is refused is an entry too. Because strangers cause those, Refusals bounds them:
+// the first few of a kind and source in a minute, and then one with a count.
+//
 // chain.go computes the first three, walk.go looks at them, export.go carries the
 // trail to somebody who has no database. Rows, locks and pages are storage's; when
 // to attest and where to is the command's.

@@ -155,6 +155,23 @@ func another(t *testing.T) jose.Key {
 	return key
 }
 
+// One flipped bit anywhere in the file shows, the preamble and its signature included.
+func TestEveryByteOfAnExport(t *testing.T) {
+	key := checkpointKey(t)
+	o := audit.Offline{Keys: keyset(t, key), Check: check}
+	file := strings.Join(exported(t, chain(t, 3), 0), "")
+	if _, err := audit.VerifyExport(strings.NewReader(file), o); err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(file) {
+		b := []byte(file)
+		b[i] ^= 1 << (i % 8)
+		if _, err := audit.VerifyExport(bytes.NewReader(b), o); err == nil {
+			t.Fatalf("bit %d of byte %d, %q, was flipped and nobody noticed", i%8, i, file[max(i-20, 0):min(i+20, len(file))])
+		}
+	}
+}
+
 func TestCheckpoints(t *testing.T) {
 	key := checkpointKey(t)
 	if again := checkpointKey(t); !again.Equal(key) || key.Alg() != jose.SM2 || another(t).KeyID() == key.KeyID() {
