@@ -12,6 +12,7 @@ test:                   ## all tests, as CI runs them
 	$(SETUP) test
 	$(MAKE) check
 	$(GO) test -race -timeout 20m ./...
+	$(GO) test -run TestAllocations ./e2e/bench # which the race detector would spoil
 
 check:                  ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -23,9 +24,10 @@ build:
 	$(SETUP) build
 	$(GO) build -trimpath -o $(BIN) ./cmd/ecardid
 
-bench:                  ## ns/op, allocs/op, flows/s and the ratios of docs/operating.md
+bench:                  ## ns/op, allocs/op, flows/s and the ratios of docs/operating.md; and how soon a revocation shuts each door
 	$(SETUP) test
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 20m ./internal/jose ./e2e/bench
+	ECARDID_E2E_ROUNDS=9 $(GO) test -count=1 -timeout 5m -run TestRevocationLag -v ./e2e
 
 fuzz:                   ## every fuzz target for a minute (FUZZTIME=10m at night)
 	./scripts/fuzz

@@ -80,7 +80,12 @@ type Parts struct {
 	Factors  Factors
 	Devices  Devices
 	Consents Consents
+	// Records is all that is kept about the citizen, Relatives who may report for them.
+	Records   Records
+	Relatives Relatives
 
+	// Keyed is a keyed hash, the same on every replica.
+	Keyed func(message []byte) ([]byte, error)
 	// Origin is ours, from configuration: it goes into the code a phone scans.
 	Origin string
 	// Place says from where a request comes, as coarse as audit.Event.Place may be.
@@ -89,6 +94,8 @@ type Parts struct {
 	// those authn takes.
 	Render func(w http.ResponseWriter, r *http.Request, a authn.Answer)
 	Say    func(r *http.Request, m templates.Message) string
+	// Refusals writes down what was tried without fresh factors; nil: nothing does.
+	Refusals *audit.Refusals
 
 	Clock clock.Clock
 	Log   *slog.Logger
@@ -109,6 +116,9 @@ func New(p Parts) (*Service, error) {
 	need(p.Factors != nil, "Factors")
 	need(p.Devices != nil, "Devices")
 	need(p.Consents != nil, "Consents")
+	need(p.Records != nil, "Records")
+	need(p.Relatives != nil, "Relatives")
+	need(p.Keyed != nil, "Keyed")
 	need(p.Place != nil, "Place")
 	need(p.Render != nil, "Render")
 	need(p.Say != nil, "Say")
@@ -136,6 +146,12 @@ const (
 	sessionsPath = "/account/sessions"
 	consentsPath = "/account/consents"
 	signOutPath  = "/account/sign-out"
+
+	activityPath  = "/account/activity"
+	relativesPath = "/account/relatives"
+	dataPath      = "/account/data"
+	closePath     = "/account/close"
+	closedPath    = "/goodbye" // the server's; whoever comes there is nobody any more
 
 	// Of authn.
 	logoutPath    = "/logout"
@@ -188,6 +204,14 @@ func (s *Service) Routes() []Route {
 		post(sessionsPath, s.changing(sessionsPath, s.sessionActs())),
 		get(consentsPath, s.reading(s.consents)),
 		post(consentsPath, s.changing(consentsPath, s.consentActs())),
+
+		get(activityPath, s.reading(s.activity)),
+		get(relativesPath, s.reading(s.relatives)),
+		post(relativesPath, s.changing(relativesPath, s.relativeActs())),
+		get(dataPath, s.reading(s.data)),
+		post(dataPath, s.changing(dataPath, button("data-take", s.download))),
+		get(closePath, s.fresh(s.closing)),
+		post(closePath, s.changing(closePath, button("close-submit", s.closeAccount))),
 
 		get(signOutPath, http.RedirectHandler(logoutPath, http.StatusSeeOther)),
 		post(signOutPath, http.HandlerFunc(s.signOut)),

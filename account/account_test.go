@@ -25,6 +25,11 @@ func TestPages(t *testing.T) {
 		phonePath:    {"the-code", `data-poll-url="/account/devices/phone/state?since=1800000000000"`},
 		sessionsPath: {"Firefox · Linux", r.mine.session},
 		consentsPath: {"养老金", `value="pension"`},
+
+		activityPath:  {"Signed in", "Staff looked at your file", "来电 &lt;咨询&gt;", `href="/account/activity?page=`},
+		relativesPath: {"A******78", "张**", r.ties[2].ID.String(), `value="relative-report"`, "At most 5 people"},
+		dataPath:      {`id="data-take"`, `href="/account/close"`},
+		closePath:     {`name="confirm"`, "close my account"},
 	} {
 		w := r.get(path)
 		if w.Code != http.StatusOK {
@@ -35,7 +40,7 @@ func TestPages(t *testing.T) {
 				t.Errorf("%s lacks %q", path, word)
 			}
 		}
-		for _, theirs := range []string{r.theirs.device, r.theirs.session, "Forgotten", ">Old<", `value="bank"`} {
+		for _, theirs := range []string{r.theirs.device, r.theirs.session, "Forgotten", ">Old<", `value="bank"`, "not for people", "203.0.113.0", "staff:0123"} {
 			if strings.Contains(w.Body.String(), theirs) {
 				t.Errorf("%s shows %q", path, theirs)
 			}
@@ -82,6 +87,11 @@ func (r *room) changes() []change {
 		{"session-end-own", sessionsPath, []string{"do", "session-end", "id", r.login.ID.String()}, "sign-out", "/signed-out"},
 		{"sessions-end-others", sessionsPath, []string{"do", "sessions-end-others"}, "end other logins", "/account/sessions?notice=sessions-ended"},
 		{"consent-withdraw", consentsPath, []string{"do", "consent-withdraw", "id", r.mine.client}, "withdraw pension", "/account/consents?notice=consent-withdrawn"},
+		{"relative-name", relativesPath, []string{"do", "relative-name", "card", "B12345678"}, "name B12345678", "/account/relatives?notice=relative-asked"},
+		{"relative-agree", relativesPath, []string{"do", "relative-agree", "id", r.ties[1].ID.String()}, "agree", "/account/relatives?notice=saved"},
+		{"relative-end", relativesPath, []string{"do", "relative-end", "id", r.ties[0].ID.String()}, "end tie", "/account/relatives?notice=removed"},
+		{"relative-report", relativesPath, []string{"do", "relative-report", "id", r.ties[2].ID.String(), "what", "card"}, "report card", "/lost/receipt/7Q2M-K9RX-41TB"},
+		{"data-take", dataPath, []string{"data-take", "1"}, "take data.take", ""},
 	}
 }
 
@@ -120,6 +130,8 @@ func noticeOf(t *testing.T, p templates.Page) templates.Message {
 	case templates.AccountSessions:
 		return p.Notice
 	case templates.AccountConsents:
+		return p.Notice
+	case templates.AccountRelatives:
 		return p.Notice
 	}
 	t.Fatalf("a %T says nothing", p)
@@ -182,7 +194,7 @@ func TestStale(t *testing.T) {
 	r := newRoom(t)
 	r.stale()
 	for path, asks := range map[string]bool{
-		homePath: false, devicesPath: false, sessionsPath: false, consentsPath: false,
+		homePath: false, devicesPath: false, sessionsPath: false, consentsPath: false, activityPath: false, relativesPath: false, dataPath: false, closePath: true,
 		securityPath: true, passwordPath: true, totpPath + "/x": true, passkeyPath: true, phonePath: true,
 	} {
 		r.raised = nil

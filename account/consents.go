@@ -14,6 +14,14 @@ func (s *Service) consents(v *visit) error {
 	if err != nil {
 		return err
 	}
+	used, err := s.Records.LastUses(v.r.Context(), v.login.Citizen)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		// Agreeing is using it, and the only use that is kept for ever.
+		list[i].LastUsed = later(used[list[i].ID], list[i].Since)
+	}
 	return s.show(v, templates.AccountConsents{Account: v.said(), Consents: list})
 }
 

@@ -15,6 +15,10 @@
 //	     /account/devices/phone   shows the code the card app scans; /state is polled
 //	     /account/sessions        do=session-end | sessions-end-others
 //	     /account/consents        do=consent-withdraw
+//	     /account/activity        the citizen's own part of the trail, in pages
+//	     /account/relatives       do=relative-name | relative-agree | relative-end | relative-report
+//	     /account/data            hands a copy of everything over, as a JSON file
+//	     /account/close           ends the account for good, when its phrase was typed
 //	POST /account/sign-out
 //
 // Every change is a POST, reads the login anew and wants two fresh factors

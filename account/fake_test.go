@@ -3,6 +3,7 @@ package account
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -31,6 +32,8 @@ var (
 	_ Factors  = (*authn.Service)(nil)
 	_ Devices  = (*authn.Service)(nil)
 	_ Consents = (*fake)(nil)
+
+	_ Relatives = (*authn.Service)(nil)
 )
 
 // fake is all the neighbours at once. It keeps to their contracts: ids are looked up
@@ -47,6 +50,9 @@ type fake struct {
 	consented map[identity.ID][]templates.Consented
 	notices   []authn.Notice
 	events    []audit.Event
+	trail     []audit.Entry // the newest first
+	ties      []authn.Relative
+	uses      map[string]time.Time
 	done      []string
 	err       error // the next change fails with it
 	fault     error // everything does
@@ -258,6 +264,72 @@ func (f *fake) WithdrawConsent(_ context.Context, citizen identity.ID, clientID 
 	return nil
 }
 
+func (f *fake) Activity(_ context.Context, citizen identity.ID, below int64, n int) ([]audit.Entry, error) {
+	var all []audit.Entry
+	for _, e := range f.trail {
+		if e.Citizen == citizen && (below == 0 || e.Seq < below) && len(all) < n {
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+func (f *fake) LastUses(context.Context, identity.ID) (map[string]time.Time, error) {
+	return f.uses, nil
+}
+
+func (f *fake) TakeOut(_ context.Context, citizen, login identity.ID, e audit.Event) (Copy, error) {
+	if err := f.mine(citizen, login, "take "+string(e.Kind)); err != nil {
+		return Copy{}, err
+	}
+	return Copy{Name: "王秀英", IDNumber: "11010519491231002X"}, nil
+}
+
+func (f *fake) CloseAccount(_ context.Context, citizen, login identity.ID, e audit.Event) error {
+	return f.mine(citizen, login, "close "+e.Detail["account"])
+}
+
+// mine is what a change by the store does first.
+func (f *fake) mine(citizen, login identity.ID, what string) error {
+	if citizen != f.login.Citizen || login != f.login.ID {
+		return identity.ErrEnded
+	}
+	return f.change(f.login, what)
+}
+
+func (f *fake) ListRelatives(context.Context, identity.Login) ([]authn.Relative, error) {
+	return f.ties, nil
+}
+
+func (f *fake) NameRelative(_ *http.Request, l identity.Login, card string) error {
+	if card == "" {
+		return authn.ErrInvalid
+	}
+	return f.change(l, "name "+card)
+}
+
+func (f *fake) tie(l identity.Login, id identity.ID, what string) error {
+	if !slices.ContainsFunc(f.ties, func(t authn.Relative) bool { return t.ID == id }) {
+		return identity.ErrNotFound
+	}
+	return f.change(l, what)
+}
+
+func (f *fake) AgreeRelative(_ *http.Request, l identity.Login, id identity.ID) error {
+	return f.tie(l, id, "agree")
+}
+
+func (f *fake) EndRelative(_ *http.Request, l identity.Login, id identity.ID) error {
+	return f.tie(l, id, "end tie")
+}
+
+func (f *fake) ReportForRelative(_ *http.Request, l identity.Login, id identity.ID, what loss.What) (loss.Receipt, error) {
+	if !what.Valid() {
+		return loss.Receipt{}, authn.ErrInvalid
+	}
+	return loss.Receipt{Number: "7Q2MK9RX41TB"}, f.tie(l, id, "report "+string(what))
+}
+
 // realPages are what people see; parsing them is the slow part of a test.
 var realPages = sync.OnceValues(func() (*templates.Pages, error) {
 	return templates.New(templates.Config{Authority: "人社部", Domain: "login.ecard.test"})
@@ -315,7 +387,23 @@ func newRoom(t testing.TB) *room {
 	}
 	r.notices = []authn.Notice{{Kind: audit.PasswordChanged, At: now.Add(-time.Hour)}, {Kind: audit.PasswordChanged, At: now.Add(-2 * time.Hour)}}
 
+	r.ties = []authn.Relative{
+		{ID: identity.NewID(), Citizen: me, Card: "A******78", Ends: now.Add(time.Hour)},
+		{ID: identity.NewID(), Citizen: other, Other: me, Named: true, Name: "李**", Ends: now.Add(time.Hour)},
+		{ID: identity.NewID(), Citizen: other, Other: me, Named: true, Name: "张**", Agreed: now.Add(-time.Hour)},
+	}
+	for i := range 70 {
+		r.trail = append(r.trail, audit.Entry{Seq: int64(1000 - i), At: now.UnixMilli(), Kind: string(audit.LoginFinished), Actor: "citizen", Citizen: me, Detail: "{}", Place: "192.0.2.0/24"})
+	}
+	r.trail[1] = audit.Entry{Seq: 999, At: now.UnixMilli(), Kind: string(audit.CitizenRead), Actor: "staff:0123", Citizen: me, Detail: "{}", Reason: "来电 <咨询>"}
+	r.trail[2].Reason = "not for people"
+	r.trail[3].Citizen, r.trail[3].Place = other, "203.0.113.0/24"
 	s, err := New(Parts{
+		Records: r.fake, Relatives: r.fake,
+		Keyed: func(m []byte) ([]byte, error) {
+			h := sha256.Sum256(append([]byte("key"), m...))
+			return h[:], nil
+		},
 		Logins: r.fake, Factors: r.fake, Devices: r.fake, Consents: r.fake, Origin: "https://login.ecard.test",
 		Place: func(*http.Request) string { return netip.MustParsePrefix("192.0.2.0/24").String() },
 		Render: func(w http.ResponseWriter, _ *http.Request, a authn.Answer) {

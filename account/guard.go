@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"ecardid/audit"
 	"ecardid/authn"
 	"ecardid/identity"
 	"ecardid/internal/exchange"
@@ -105,6 +106,7 @@ func (s *Service) changing(path string, as acts) http.Handler {
 			return
 		}
 		if !s.refresh(v) {
+			s.stale(v)
 			return
 		}
 		n, to, err := run(v)
@@ -180,6 +182,15 @@ func (s *Service) refresh(v *visit) bool {
 	return false
 }
 
+// stale writes down a change that was not made, because whoever asked for it has not
+// proved lately who they are. A page asked for like this is no such attempt.
+func (s *Service) stale(v *visit) {
+	s.Refusals.Note(v.r.Context(), audit.Event{
+		Kind: audit.StepUpRefused, Citizen: v.login.Citizen, Login: v.login.ID, Place: s.Place(v.r), Reason: "factors not fresh",
+		Detail: map[string]string{"page": v.r.Pattern},
+	})
+}
+
 func (s *Service) raise(v *visit) {
 	need := s.Logins.FreshNeed()
 	need.Citizen = v.login.Citizen
@@ -207,6 +218,9 @@ func (s *Service) fail(v *visit, err error) {
 	odd := templates.Error{Title: templates.Say(templates.ErrorMethodTitle), Next: templates.Say(templates.ErrorMethodNext)}
 	switch {
 	case errors.Is(err, authn.ErrNotFresh):
+		if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+			s.stale(v)
+		}
 		s.raise(v)
 		return
 	case errors.Is(err, identity.ErrNotFound):

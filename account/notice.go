@@ -22,6 +22,7 @@ const (
 	consentWithdrawn note = "consent-withdrawn"
 	phoneAdded       note = "phone-added"
 	deviceRestored   note = "device-restored"
+	relativeAsked    note = "relative-asked"
 )
 
 func (n note) message() templates.Message {
@@ -35,6 +36,7 @@ func (n note) message() templates.Message {
 		consentWithdrawn: templates.NoticeConsentWithdrawn,
 		phoneAdded:       templates.NoticePhoneAdded,
 		deviceRestored:   templates.NoticeDeviceRestored,
+		relativeAsked:    templates.NoticeRelativeAsked,
 	}[n]
 	if !ok {
 		return templates.Message{}

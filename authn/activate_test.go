@@ -156,6 +156,28 @@ func TestFirstContactWithPasskey(t *testing.T) {
 	page[templates.RecoveryCodes](t, b.visit(s.Next))
 }
 
+// TestFirstKeyIsNotWaitedFor: whoever comes with the code from the counter is the one there
+// is. A key on a device that is made at first contact is good at once.
+func TestFirstKeyIsNotWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	p := w.imports("张爱丽", aliceCard, aliceID, alicePhon)
+	b := w.browser("b")
+	r := b.arrives(p)
+	k := newKey(false)
+	options := b.script("/login/enrol/passkey/options?flow="+r.Flow, "{}")
+	var s said
+	if err := json.Unmarshal([]byte(b.script("/login/enrol/passkey/finish?flow="+r.Flow, k.create(t, options.body)).body), &s); err != nil || s.Next == "" {
+		t.Fatal(err, s)
+	}
+	_, s = b.ceremony(b.visit(s.Next), k)
+	r = b.fill(b.visit(s.Next), "codes-kept", "1")
+	page[templates.BindDevice](t, r)
+	b.fill(r, "device-skip", "1")
+	if l, err := b.login(); err != nil || !l.Cooling.IsZero() {
+		t.Errorf("waits until %v, %v", l.Cooling, err)
+	}
+}
+
 func TestActivationIsThrottledAndMute(t *testing.T) {
 	w := newWorld(t)
 	p := w.imports("张爱丽", aliceCard, aliceID, alicePhon)

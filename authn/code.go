@@ -2,7 +2,6 @@ package authn
 
 import (
 	"errors"
-	"strconv"
 
 	"ecardid/audit"
 	"ecardid/authn/recovery"
@@ -11,16 +10,22 @@ import (
 	"ecardid/templates"
 )
 
-// codeCounter names the attempt counter of a code of this citizen: a trusted
+// codeCounter names the attempt counter of what a citizen types codes of: a trusted
 // browser has its own, so that whoever knows the password elsewhere cannot shut
-// the owner out. The epoch is part of the name: after a new password, or when staff
-// have reset the factors, the codes are other ones and so is their count.
-func (v *visit) codeCounter(factor identity.Factor) []string {
-	parts := []string{string(factor), v.flow.Citizen.String(), strconv.FormatInt(v.flow.Epoch, 10)}
+// the owner out. Neither a report of a loss nor anything else that ends sessions
+// begins a count anew.
+func (v *visit) codeCounter(parts ...string) []string {
+	parts = append(parts, v.flow.Citizen.String())
 	if b := v.flow.State.Browser; !b.IsZero() {
 		parts = append(parts, b.String())
 	}
 	return parts
+}
+
+// generatorCounter begins the name of the counter of one generator: another seed has
+// other codes, and so another count.
+func generatorCounter(generator identity.ID) []string {
+	return []string{string(identity.FactorTOTP), generator.String()}
 }
 
 // totpStep checks six digits. The time step is spent before the flow moves: if
@@ -33,20 +38,27 @@ func (s *Service) totpStep(v *visit) error {
 		v.flow.State.problem(templates.ProblemCodeFormat)
 		return v.again("code")
 	}
-	g, err := s.guess(v.r, s.Config.Rules.Code, v.codeCounter(identity.FactorTOTP)...)
+	f, err := s.Store.TOTP(ctx, v.flow.Citizen)
+	if err != nil && !errors.Is(err, identity.ErrNotFound) {
+		return wrap(err, "reading a one-time-password factor")
+	}
+	g, err := s.guess(v.r, s.Config.Rules.Code, v.codeCounter(generatorCounter(f.ID)...)...)
 	if err != nil {
 		return err
 	}
 	ok := false
-	if g.Allowed {
-		if ok, err = s.spendTOTP(v, code); err != nil {
+	if g.Allowed && !f.ID.IsZero() {
+		if ok, err = s.spendTOTP(v, f, code); err != nil {
 			return err
 		}
 	}
 	if !ok {
 		return s.wrongCode(v, g, identity.FactorTOTP, &v.flow.State.Codes, templates.ProblemCode, "code")
 	}
-	if err := v.insist(func() { v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now}) }); err != nil {
+	if err := v.insist(func() {
+		v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now})
+		v.flow.State.Failures = max(v.flow.State.Failures, g.before)
+	}); err != nil {
 		return err
 	}
 	if err := g.right(ctx); err != nil {
@@ -61,14 +73,7 @@ func (s *Service) totpStep(v *visit) error {
 }
 
 // spendTOTP reports whether code is right now and was not used before, anywhere.
-func (s *Service) spendTOTP(v *visit, code string) (bool, error) {
-	f, err := s.Store.TOTP(v.r.Context(), v.flow.Citizen)
-	if errors.Is(err, identity.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, wrap(err, "reading a one-time-password factor")
-	}
+func (s *Service) spendTOTP(v *visit, f TOTPFactor, code string) (bool, error) {
 	seed, err := totp.SeedOf(f.Seed)
 	if err != nil {
 		return false, wrap(err, "opening a seed")
@@ -106,7 +111,7 @@ func (s *Service) wrongCode(v *visit, g *guess, factor identity.Factor, count *i
 // follows is to bind a new factor (SECURITY MF4, PW6).
 func (s *Service) recoveryStep(v *visit) error {
 	ctx := v.r.Context()
-	g, err := s.guess(v.r, s.Config.Rules.Code, v.codeCounter(identity.FactorRecovery)...)
+	g, err := s.guess(v.r, s.Config.Rules.Paper, v.codeCounter(string(identity.FactorRecovery))...)
 	if err != nil {
 		return err
 	}

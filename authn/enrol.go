@@ -143,6 +143,12 @@ func (s *Service) registerFinish(v *visit, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	cooloff := max(s.Config.CoolOff, 0)
+	if v.flow.State.Activation != nil && v.flow.Citizen.IsZero() {
+		// First contact: whoever has the code from the counter is the one there is, and
+		// no owner of before would see a notice.
+		cooloff = 0
+	}
 	if err := v.activated(); err != nil {
 		return nil, err
 	}
@@ -153,7 +159,7 @@ func (s *Service) registerFinish(v *visit, body []byte) (any, error) {
 		return nil, errPasskeyMake
 	}
 	before := v.flow.Epoch
-	if _, err := s.addPasskey(v.r, v.flow.Citizen, identity.ID{}, &v.flow, cred); err != nil {
+	if _, err := s.addPasskey(v.r, v.flow.Citizen, identity.ID{}, &v.flow, cred, cooloff); err != nil {
 		return nil, err
 	}
 	v.uprooted(before)

@@ -3,6 +3,7 @@ package authn
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"ecardid/audit"
@@ -16,9 +17,10 @@ import (
 func (v *visit) finish() (string, error) {
 	f := &v.flow
 	ctx := v.r.Context()
-	a := identity.Assess(f.Proofs, f.Need.Since, f.Need.Txn, v.now)
-	if v.step.Kind != StepDone || a.Level < max(f.Need.Level, identity.LevelBasic) || !v.mine(f.Citizen) {
-		return "", fmt.Errorf("a flow at %s was about to be finished with level %d for %d", v.step.Kind, a.Level, f.Need.Level)
+	need, since := f.owes()
+	a := identity.Assess(f.Proofs, since, f.Need.Txn, v.now)
+	if v.step.Kind != StepDone || a.Level < need || !v.mine(f.Citizen) {
+		return "", fmt.Errorf("a flow at %s was about to be finished with level %d for %d", v.step.Kind, a.Level, need)
 	}
 	replaces, err := v.settleOld()
 	if err != nil {
@@ -51,13 +53,20 @@ func (v *visit) finish() (string, error) {
 		e.Client = f.Need.Asker.ClientID
 	}
 	e.Detail = map[string]string{"acr": a.Level.ACR()}
+	if w := f.State.Weighing; w != nil {
+		maps.Copy(e.Detail, w.Note)
+	}
 	if f.State.Recovered {
 		e.Detail["recovered"] = "yes"
 	}
 	// A sign-in from a browser we had not met is worth telling its owner.
 	e.Notify = replaces.IsZero() && !known
+	source, err := v.sourceHash(v.r)
+	if err != nil {
+		return "", err
+	}
 	err = v.Store.FinishFlow(ctx, *f, NewLogin{
-		Login: l, Token: token.Hash(), Agent: agent(v.r.UserAgent()), Place: place(v.Source(v.r)), Idle: v.Config.SessionIdle,
+		Login: l, Token: token.Hash(), Agent: agent(v.r.UserAgent()), Place: place(v.Source(v.r)), Source: source, Idle: v.Config.SessionIdle,
 	}, replaces, e)
 	switch {
 	case errors.Is(err, identity.ErrSpent):

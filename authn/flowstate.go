@@ -23,6 +23,11 @@ type FlowState struct {
 	Recoveries int `json:"recoveries,omitempty"`
 	Approvals  int `json:"approvals,omitempty"`
 
+	// Failures is how many wrong answers came before the right one, of the worst secret.
+	Failures int `json:"failures,omitempty"`
+	// Weighing is what the rules about sign-ins said; nil while they were not asked.
+	Weighing *Weighing `json:"weighing,omitempty"`
+
 	// Approval is the phone approval under way.
 	Approval identity.ID `json:"approval,omitzero"`
 

@@ -95,6 +95,7 @@ func (s *Service) passwordStep(v *visit) error {
 		return err
 	}
 	v.identified(acc, identity.Proof{Factor: identity.FactorPassword, At: v.now})
+	v.flow.State.Failures = max(v.flow.State.Failures, g.before)
 	if err := v.move(); err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ const (
 	// second tab that was on its way, and not for a copy.
 	trustOverlap = time.Minute
 	busyFor      = 2 * time.Second
-	coolOff      = 24 * time.Hour // DESIGN D8: long enough for the owner to see the notice
+	relativeAsk  = 14 * 24 * time.Hour // for somebody who looks at their account now and then
+	coolOff      = 24 * time.Hour      // DESIGN D8: long enough for the owner to see the notice
 	// untilRight is the count of a rule with a Max: consecutive failures, which end
 	// with success and not with a day's rest. It is longer than anything here lasts.
 	untilRight = 10 * 365 * 24 * time.Hour
@@ -46,19 +47,30 @@ const (
 // cannot shut anybody out for good; with a cap of fifteen minutes a password sees
 // about a hundred guesses a day whatever the number of sources, and the owner's
 // trusted browser has a counter of its own (docs/divergences.md). Whoever guesses at
-// a code has shown the password before: there a hundred in a row is the end, over
-// whatever time, until the factors or the password change.
+// a code of the app's has shown the password before: there a hundred in a row is the
+// end, over whatever time, until the generator is another one or the owner, who has
+// other factors, changes the password.
+//
+// Paper has no Max because a code on it has 80 bits, and from 64 on nothing has to be
+// slowed (NIST SP 800-63B-4 §3.1.2). Desk has none because anybody may come to /lost
+// who knows a number: a last try there would take the six digits from the owner for
+// good. What a lucky one gets is a report, or the card back of somebody whose password
+// they have; signing in asks for the code again.
 func DefaultRules() Rules {
 	return Rules{
 		Account:    Rule{Free: 5, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: 24 * time.Hour},
 		Browser:    Rule{Free: 10, Base: 30 * time.Second, Cap: 15 * time.Minute, Per: untilRight, Max: 100},
 		Code:       Rule{Free: 4, Base: time.Minute, Cap: 15 * time.Minute, Per: untilRight, Max: 100},
+		Paper:      Rule{Free: 4, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour},
+		Desk:       Rule{Free: 4, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour},
 		Activation: Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: 24 * time.Hour},
 		Approval:   Rule{Free: 5, Base: time.Minute, Cap: 15 * time.Minute, Per: time.Hour},
 		// A hospital behind one address signs in hundreds; what they get right is refunded.
 		Source: Rule{Free: 50, Base: 10 * time.Second, Cap: 15 * time.Minute, Per: time.Hour},
 		// Whoever loses the phone twice a day calls the helpline the third time.
 		Loss: Rule{Free: 2, Base: 24 * time.Hour, Cap: 24 * time.Hour, Per: 24 * time.Hour},
+		// Each naming is a notice in somebody's inbox.
+		Naming: Rule{Free: 10, Base: 24 * time.Hour, Cap: 24 * time.Hour, Per: 24 * time.Hour},
 		// Ceremonies and flows are rows that strangers can create (SECURITY DS3).
 		Opening: Rule{Free: 3000, Base: 5 * time.Second, Cap: time.Minute, Per: time.Hour},
 		Alarm:   500,
@@ -69,11 +81,14 @@ func DefaultRules() Rules {
 type Rules struct {
 	Account    Rule // password, per citizen, from browsers nobody vouches for
 	Browser    Rule // password, per citizen and trusted browser
-	Code       Rule // TOTP and recovery codes, per citizen (and trusted browser)
+	Code       Rule // six digits, per generator (and trusted browser)
+	Paper      Rule // recovery codes, per citizen (and trusted browser)
+	Desk       Rule // six digits at /lost and /lost/undo, per citizen (and trusted browser)
 	Activation Rule // activation code, per citizen
 	Approval   Rule // questions to a citizen's phones
 	Source     Rule // guesses of any kind, per source address
 	Loss       Rule // reports of a loss that succeeded, per citizen
+	Naming     Rule // relatives named, per citizen
 	Opening    Rule // passkey challenges and flows, per source address
 	// Alarm is how many wrong guesses within ten minutes, over all accounts and
 	// sources, look like spraying (SECURITY PW4). While it lasts, strange browsers
@@ -84,8 +99,8 @@ type Rules struct {
 func (r Rules) orDefaults() Rules {
 	d := DefaultRules()
 	for _, p := range []struct{ at, def *Rule }{
-		{&r.Account, &d.Account}, {&r.Browser, &d.Browser}, {&r.Code, &d.Code}, {&r.Activation, &d.Activation},
-		{&r.Approval, &d.Approval}, {&r.Source, &d.Source}, {&r.Opening, &d.Opening}, {&r.Loss, &d.Loss},
+		{&r.Account, &d.Account}, {&r.Browser, &d.Browser}, {&r.Code, &d.Code}, {&r.Paper, &d.Paper}, {&r.Desk, &d.Desk}, {&r.Activation, &d.Activation},
+		{&r.Approval, &d.Approval}, {&r.Source, &d.Source}, {&r.Opening, &d.Opening}, {&r.Loss, &d.Loss}, {&r.Naming, &d.Naming},
 	} {
 		if *p.at == (Rule{}) {
 			*p.at = *p.def

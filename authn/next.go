@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"ecardid/authn/risk"
 	"ecardid/identity"
 )
 
@@ -25,6 +26,8 @@ const (
 	StepCodes      StepKind = "codes"      // keep the recovery codes
 	StepDevice     StepKind = "device"     // remember this browser?
 	StepDone       StepKind = "done"       //
+	StepHeld       StepKind = "held"       // the rules about sign-ins want a pause
+	StepRefused    StepKind = "refused"    // they refuse
 	StepImpossible StepKind = "impossible" // nothing the citizen has will do
 )
 
@@ -59,11 +62,19 @@ func Next(f Flow, m Means, now time.Time) Step {
 	if f.State.Activation != nil && f.Citizen.IsZero() {
 		return f.State.Activation.next()
 	}
+	if w := f.State.Weighing; w != nil && w.Citizen == f.Citizen {
+		switch {
+		case w.Verdict == risk.Refuse:
+			return Step{Kind: StepRefused}
+		case w.Verdict == risk.Pause && w.Until.After(now):
+			return Step{Kind: StepHeld}
+		}
+	}
+	need, since := f.owes()
 	level := func(more ...identity.Proof) identity.Level {
 		proofs := append(slices.Clone(f.Proofs), more...)
-		return identity.Assess(proofs, f.Need.Since, f.Need.Txn, now).Level
+		return identity.Assess(proofs, since, f.Need.Txn, now).Level
 	}
-	need := max(f.Need.Level, identity.LevelBasic)
 	have := level()
 	if f.Citizen.IsZero() || have < identity.LevelBasic {
 		return Step{Kind: StepIdentify, Factors: []identity.Factor{identity.FactorPassword, identity.FactorPasskey}}
@@ -125,11 +136,13 @@ func (m Means) more(f Flow, have, owed identity.Level, level func(...identity.Pr
 		return Step{Kind: StepFactor, Factors: ways}
 	}
 	// After a recovery code no key leads further: the citizen signs in anew with
-	// what they have bound (SECURITY MF4).
-	if owed == identity.LevelBound && !tired && !recovered(f.Proofs) {
+	// what they have bound (SECURITY MF4). Nor where only doubts ask for a key: whoever is
+	// doubted would be the one to make it.
+	if f.Need.Level >= identity.LevelBound && !tired && !recovered(f.Proofs) {
 		// Nobody has to go home for want of a key: two factors are enough to make one.
 		if have >= identity.LevelMFA {
-			fresh := identity.Assess(f.Proofs, later(f.Need.Since, now.Add(-freshFor)), "", now).Level
+			_, since := f.owes()
+			fresh := identity.Assess(f.Proofs, later(since, now.Add(-freshFor)), "", now).Level
 			return Step{Kind: StepKey, Factors: []identity.Factor{identity.FactorPasskey}, Stale: fresh < identity.LevelMFA}
 		}
 		if ways := reaching(identity.LevelMFA); len(ways) > 0 {

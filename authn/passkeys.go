@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"ecardid/audit"
 	"ecardid/authn/passkey"
@@ -55,7 +56,7 @@ func (s *Service) FinishPasskey(r *http.Request, l identity.Login, body []byte) 
 	if !slices.Equal(cred.UserHandle, acc.UserHandle) {
 		return Passkey{}, ErrPasskey
 	}
-	return s.addPasskey(r, l.Citizen, l.ID, nil, cred)
+	return s.addPasskey(r, l.Citizen, l.ID, nil, cred, max(s.Config.CoolOff, 0))
 }
 
 // beginPasskey begins a registration for acc; every key they have is excluded.
@@ -72,8 +73,9 @@ func (s *Service) beginPasskey(ctx context.Context, acc Account) (json.RawMessag
 	return options, c, wrapIf(err, "beginning a passkey registration")
 }
 
-// addPasskey stores a key that verified, on behalf of a login or a flow.
-func (s *Service) addPasskey(r *http.Request, citizen, login identity.ID, f *Flow, cred passkey.Credential) (Passkey, error) {
+// addPasskey stores a key that verified, on behalf of a login or a flow. One that lives
+// on a device reaches what a phone reaches, so it is waited for like a phone.
+func (s *Service) addPasskey(r *http.Request, citizen, login identity.ID, f *Flow, cred passkey.Credential, cooloff time.Duration) (Passkey, error) {
 	now, name := s.Clock.Now(), agent(r.UserAgent())
 	k := Passkey{ID: identity.IDFrom(s.Rand), Citizen: citizen, Name: name, Credential: cred, Created: now}
 	e := s.event(r, audit.PasskeyBound, citizen)
@@ -85,7 +87,7 @@ func (s *Service) addPasskey(r *http.Request, citizen, login identity.ID, f *Flo
 			ID: identity.IDFrom(s.Rand), Citizen: citizen, Kind: identity.DeviceAuthenticator, Name: name,
 			State: identity.DeviceActive, KeyLevel: identity.KeyUnattested, Created: now, LastUsed: now, Place: place(s.Source(r)),
 		}
-		k.Device, e.Device = d.ID, d.ID
+		k.Device, e.Device, k.CoolOff = d.ID, d.ID, cooloff
 	}
 	err := s.Store.AddPasskey(r.Context(), k, d, f, e)
 	if errors.Is(err, identity.ErrConflict) {

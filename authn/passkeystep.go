@@ -144,7 +144,8 @@ func (s *Service) passkeyOptions(v *visit, _ []byte) (any, error) {
 		options, c, err = s.Passkeys.BeginSignIn()
 	} else {
 		var user passkey.User
-		if user, err = v.user(v.flow.Need.Level >= identity.LevelBound && v.means.DeviceKeys > 0); err != nil {
+		need, _ := v.flow.owes()
+		if user, err = v.user(need >= identity.LevelBound && v.means.DeviceKeys > 0); err != nil {
 			return nil, err
 		}
 		options, c, err = s.Passkeys.BeginSecondFactor(user)
@@ -211,7 +212,7 @@ func (s *Service) passkeyFinish(v *visit, body []byte) (any, error) {
 	}
 	switch {
 	case errors.Is(err, passkey.ErrCloned):
-		return nil, s.cloned(v, key)
+		return nil, s.cloned(v.r, key)
 	case errors.Is(err, passkey.ErrMalformed):
 		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
 	case isRefusal(err):
@@ -229,11 +230,7 @@ func (s *Service) passkeyFinish(v *visit, body []byte) (any, error) {
 		return nil, wrap(used, "recording a passkey's use")
 	}
 	if res.Verdict != passkey.Accept {
-		// A synced key whose counter went back: odd, no proof. Other factors will do.
-		e := s.event(v.r, audit.PasskeyCloned, acc.ID)
-		e.Actor, e.Notify, e.Reason = audit.BySystem, true, "the counter of a synced passkey went back"
-		e.Detail = map[string]string{"passkey": key.ID.String()}
-		return nil, errors.Join(errPasskey, s.record(ctx, e))
+		return nil, s.odd(v.r, key)
 	}
 	if used != nil {
 		return nil, s.refusePasskey(v, acc.ID, "counter")
@@ -272,13 +269,22 @@ func (s *Service) refusePasskey(v *visit, citizen identity.ID, reason string) er
 	return errPasskey
 }
 
+// odd tells of a synced key whose counter went back: no proof, but not disabled
+// either. Other factors will do.
+func (s *Service) odd(r *http.Request, key Passkey) error {
+	e := s.event(r, audit.PasskeyCloned, key.Citizen)
+	e.Actor, e.Notify, e.Reason = audit.BySystem, true, "the counter of a synced passkey went back"
+	e.Detail = map[string]string{"passkey": key.ID.String()}
+	return errors.Join(errPasskey, s.record(r.Context(), e))
+}
+
 // cloned ends a key of which there are two (SECURITY WA3).
-func (s *Service) cloned(v *visit, key Passkey) error {
-	e := s.event(v.r, audit.PasskeyCloned, key.Citizen)
+func (s *Service) cloned(r *http.Request, key Passkey) error {
+	e := s.event(r, audit.PasskeyCloned, key.Citizen)
 	e.Actor, e.Device, e.Notify = audit.BySystem, key.Device, true
 	e.Reason = "the counter went back"
 	e.Detail = map[string]string{"passkey": key.ID.String()}
-	err := s.Store.DisablePasskey(v.r.Context(), key.Citizen, key.ID, e)
+	err := s.Store.DisablePasskey(r.Context(), key.Citizen, key.ID, e)
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
 		return wrap(err, "disabling a copied passkey")
 	}

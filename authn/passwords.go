@@ -90,7 +90,30 @@ func (s *Service) ChangePassword(r *http.Request, l identity.Login, current, nex
 	if err != nil {
 		return wrap(err, "hashing a password")
 	}
-	return wrapIf(s.Store.SetPassword(ctx, acc.ID, encoded, l.ID, s.change(r, audit.PasswordChanged, l)), "setting a password")
+	if err := s.Store.SetPassword(ctx, acc.ID, encoded, l.ID, s.change(r, audit.PasswordChanged, l)); err != nil {
+		return wrap(err, "setting a password")
+	}
+	// Whoever used the tries up knew the old one, and this one has just shown two factors.
+	if err := s.forgiveCodes(ctx, acc.ID); err != nil {
+		s.Log.ErrorContext(ctx, "wrong codes not forgiven", "cause", err)
+	}
+	return nil
+}
+
+// forgiveCodes begins the count of wrong codes of the citizen's generator anew.
+func (s *Service) forgiveCodes(ctx context.Context, citizen identity.ID) error {
+	f, err := s.Store.TOTP(ctx, citizen)
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return wrap(err, "reading a one-time-password factor")
+	}
+	k, err := s.key(append(generatorCounter(f.ID), citizen.String())...)
+	if err != nil {
+		return err
+	}
+	return wrapIf(s.Store.Forgive(ctx, k), "forgiving attempts")
 }
 
 // SetGreeting replaces the words by which the citizen knows our pages; ErrInvalid

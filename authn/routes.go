@@ -70,7 +70,7 @@ func (s *Service) Routes() []Route {
 	// switch comes back to.
 	for _, page := range []string{
 		"password", "factor", "code", "recovery", "phone", "passkey", "key", "liveness", "enrol", "enrol/totp",
-		"enrol/passkey", "codes", "device", "impossible", "activate/password", "activate/greeting",
+		"enrol/passkey", "codes", "device", "held", "impossible", "activate/password", "activate/greeting",
 	} {
 		routes = append(routes, get("/login/"+page, show))
 	}

@@ -19,6 +19,7 @@ import (
 	"ecardid/authn/passkey"
 	"ecardid/authn/password"
 	"ecardid/authn/recovery"
+	"ecardid/authn/risk"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
@@ -48,7 +49,7 @@ type LivenessEngine interface {
 }
 
 // An Observer counts what happens, for metrics. step and outcome are words of
-// ours, few and fixed. Implementations are safe for concurrent use.
+// ours, few and fixed, or the names of an operator's rules. Implementations are safe for concurrent use.
 type Observer interface {
 	Observe(step, outcome string)
 }
@@ -131,6 +132,8 @@ type Config struct {
 	// Home is where a login goes that nobody asked for; /account.
 	Home  string
 	Rules Rules
+	// Risk is how sign-ins are weighed; risk.Default.
+	Risk *risk.Policy
 	// What the liveness page says about the provider.
 	LivenessName    string
 	LivenessHost    string
@@ -148,6 +151,7 @@ type Service struct {
 	// throttled anyway; the counters go on.
 	refusals *rate.Limiter
 	desk     *loss.Desk
+	alarms   bells
 }
 
 // New checks the parts whole.
@@ -230,6 +234,11 @@ func (c Config) complete() (Config, error) {
 		errs = append(errs, errors.New("authn: Name is missing or has a colon"))
 	}
 	c.Rules = c.Rules.orDefaults()
+	if c.Risk == nil {
+		if c.Risk, err = risk.Default(); err != nil {
+			errs = append(errs, fmt.Errorf("authn: Risk: %w", err))
+		}
+	}
 	return c, errors.Join(errs...)
 }
 

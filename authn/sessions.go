@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"ecardid/audit"
 	"ecardid/identity"
@@ -18,6 +19,14 @@ func (s *Service) ListLogins(ctx context.Context, l identity.Login) ([]LoginRow,
 func (s *Service) LastLogin(ctx context.Context, l identity.Login) (LoginRow, error) {
 	row, err := s.Store.LastLogin(ctx, l.Citizen, l.ID)
 	return row, wrapIf(err, "reading the last login")
+}
+
+// A Notice tells a citizen of something that happened to their account.
+type Notice struct {
+	Kind   audit.Kind
+	At     time.Time
+	Place  string
+	Detail map[string]string
 }
 
 // Notices returns the newest things that happened to the account.

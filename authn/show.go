@@ -109,6 +109,8 @@ func (v *visit) place(asked string) string {
 		return "activate/greeting"
 	case StepLiveness, StepCodes, StepDevice:
 		return string(v.step.Kind)
+	case StepHeld, StepRefused:
+		return "held"
 	}
 	return "impossible"
 }
@@ -153,6 +155,9 @@ func (v *visit) show(here string, status int) error {
 	a := Answer{
 		Status: status, Kind: templates.SignIn, Asker: v.flow.Need.Asker, Flow: v.flow.ID.String(), Path: v.path(here), Page: page,
 	}
+	if here == "held" {
+		a.Status = http.StatusForbidden
+	}
 	if here == "impossible" {
 		a.Status = http.StatusForbidden
 		v.Observer.Observe("flow", "impossible")
@@ -187,6 +192,8 @@ func (v *visit) compose(here string, step templates.Step) (templates.Page, error
 		return templates.EnrolPasskey{Step: step, Passkey: v.ceremonyURLs("enrol/passkey"), BackURL: v.path("")}, nil
 	case "key":
 		return templates.StepUp{Step: step, Done: v.done(), Needed: []templates.Factor{templates.FactorPasskey}}, nil
+	case "held":
+		return v.showHeld(step), nil
 	case "liveness":
 		return v.showLiveness(step), nil
 	case "codes":
@@ -214,7 +221,7 @@ func (v *visit) compose(here string, step templates.Step) (templates.Page, error
 func (v *visit) done() []templates.Factor {
 	var fs []templates.Factor
 	for _, p := range v.flow.Proofs {
-		if !p.At.Before(v.flow.Need.Since) {
+		if _, since := v.flow.owes(); !p.At.Before(since) {
 			fs = append(fs, templates.Factor(p.Factor))
 		}
 	}

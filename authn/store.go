@@ -11,8 +11,9 @@ import (
 	"ecardid/identity"
 )
 
-// This file is all that signing in asks of whoever remembers. Each interface is
-// one need; storage implements them together. Common to all of them:
+// This file is all that signing in asks of whoever remembers, but for Phones and
+// Approvals (phones.go), Cards (found.go), Relatives (relatives.go) and Risks (weigh.go).
+// Each interface is one need; storage implements them together. Common to all of them:
 //
 //   - Times are passed in. Expiry is decided by the statement that uses the row.
 //   - What may happen once is one conditional write; the loser gets
@@ -128,6 +129,9 @@ type Flows interface {
 	BeginFlow(ctx context.Context, f Flow) error
 	// Flow returns the flow if it is alive and of this browser.
 	Flow(ctx context.Context, id identity.ID, browser []byte, now time.Time) (Flow, error)
+	// Visit is Flow, and Account of the flow's citizen, in one read. The account is zero
+	// while nobody is known, and when there is no such citizen any more.
+	Visit(ctx context.Context, id identity.ID, browser []byte, now time.Time) (Flow, Account, error)
 	// MoveFlow stores f (Citizen, Epoch, Login, Proofs, State) if nobody has moved it since
 	// it was read (f.Version), raises f.Version, and returns identity.ErrSpent
 	// otherwise. Of two answers to one step one moves the flow.
@@ -150,7 +154,9 @@ type NewLogin struct {
 	Token []byte // SHA-256 of the session cookie
 	Agent string // browser family and system, for the citizen's list
 	Place string // address, cut to /24 or /48
-	Idle  time.Duration
+	// Source is a keyed hash of the sender's address, for counting.
+	Source []byte
+	Idle   time.Duration
 }
 
 // A LoginRow is a login as its owner sees it in the list.
@@ -207,6 +213,9 @@ type Attempts interface {
 	Forgive(ctx context.Context, key []byte) error
 	// Refund takes one guess back from a counter, for sources that guessed right.
 	Refund(ctx context.Context, key []byte) error
+	// Settle forgives one counter, nil for none, and refunds others, all at once: one
+	// round trip on PostgreSQL. They are different ones.
+	Settle(ctx context.Context, forgive []byte, refund ...[]byte) error
 }
 
 // A Tally is a counter's answer.
@@ -287,6 +296,9 @@ type Passkey struct {
 	Credential passkey.Credential
 	Created    time.Time
 	LastUsed   time.Time
+	// CoolOff, when a key is added, is how long its citizen then goes without scopes of
+	// high value. It is not read back.
+	CoolOff time.Duration
 }
 
 // OnDevice reports whether it lives on one registered device.
@@ -297,7 +309,8 @@ func (k Passkey) OnDevice() bool { return !k.Device.IsZero() && !k.Credential.Ba
 type Passkeys interface {
 	PasskeyByCredential(ctx context.Context, credentialID []byte) (Passkey, Account, error)
 	ListPasskeys(ctx context.Context, citizen identity.ID) ([]Passkey, error)
-	// AddPasskey stores the passkey and, unless d is nil, the device it lives on.
+	// AddPasskey stores the passkey and, unless d is nil, the device it lives on, and
+	// has the citizen wait as p.CoolOff says, never shorter than they had to before.
 	// A credential id is unique over all citizens: ErrConflict. If f used a recovery
 	// code the epoch is raised.
 	AddPasskey(ctx context.Context, p Passkey, d *Device, f *Flow, e audit.Event) error
@@ -362,88 +375,6 @@ type Devices interface {
 	RotateBrowser(ctx context.Context, id identity.ID, old, next []byte, now time.Time) error
 }
 
-// A PhoneEnrolment is a phone about to be bound. The code is shown to the citizen
-// (as a QR code) on a page that needs fresh MFA; the app answers with it.
-type PhoneEnrolment struct {
-	ID        identity.ID
-	Citizen   identity.ID
-	Login     identity.ID
-	Code      []byte // SHA-256
-	Challenge string // set when the app has shown the code
-	Expires   time.Time
-	// Alone: the phone takes the place of those that are there.
-	Alone bool
-	// CoolOff is how long the citizen goes without scopes of high value once it is
-	// bound; zero when they stood at a counter.
-	CoolOff time.Duration
-}
-
-// Phones binds phones and hears them.
-type Phones interface {
-	OpenEnrolment(ctx context.Context, e PhoneEnrolment) error
-	// ClaimEnrolment spends the code and stores the challenge.
-	ClaimEnrolment(ctx context.Context, code []byte, challenge string, expires, now time.Time) (PhoneEnrolment, error)
-	// Enrolment returns a claimed, unfinished enrolment.
-	Enrolment(ctx context.Context, id identity.ID, now time.Time) (PhoneEnrolment, error)
-	// BindPhone finishes the enrolment and stores the phone: the login that opened
-	// it must be alive. ErrSpent when finished before, ErrConflict when the key is
-	// known (also a revoked one's: it returns only with a new key). If the enrolment
-	// says so the phones that were there end with it, and all that hung on them.
-	BindPhone(ctx context.Context, enrolment identity.ID, d Device, now time.Time, e audit.Event) error
-	// Phone returns an active phone whose citizen may sign in.
-	Phone(ctx context.Context, id identity.ID) (Device, error)
-	// SpendNonce records a replay key until expires; ErrSpent when it is known.
-	SpendNonce(ctx context.Context, key []byte, expires, now time.Time) error
-}
-
-// Cards brings cards back.
-type Cards interface {
-	// RestoreCard makes a card that was reported lost for the time being normal again,
-	// spends the time step of the generator that proved it, and raises the epoch:
-	// devices stay suspended. ErrSpent when the step was used, ErrConflict when the
-	// card is in another state, or its epoch is not the one that was read when the proofs
-	// were judged.
-	RestoreCard(ctx context.Context, citizen identity.ID, epoch int64, generator identity.ID, step int64, e audit.Event) error
-}
-
-// An Approval asks a citizen's phones about one step of one flow.
-type Approval struct {
-	ID      identity.ID
-	Flow    identity.ID
-	Citizen identity.ID
-	Context []byte // JSON the phone shows and signs the hash of
-	Number  int    // the right one of Choices
-	Choices []int
-	State   ApprovalState
-	Device  identity.ID // that answered
-	// What the phone's signature said.
-	Verified bool
-	Hardware bool
-	Created  time.Time
-	Expires  time.Time
-}
-
-// An ApprovalState is where an approval stands.
-type ApprovalState string
-
-// The states of an approval.
-const (
-	ApprovalPending  ApprovalState = "pending"
-	ApprovalApproved ApprovalState = "approved"
-	ApprovalDenied   ApprovalState = "denied"
-)
-
-// Approvals keeps them.
-type Approvals interface {
-	// OpenApproval stores a, in place of any other of the same flow.
-	OpenApproval(ctx context.Context, a Approval) error
-	PendingApprovals(ctx context.Context, citizen identity.ID, now time.Time) ([]Approval, error)
-	Approval(ctx context.Context, id identity.ID, now time.Time) (Approval, error)
-	// AnswerApproval moves a pending approval of the device's citizen, once.
-	// The device must be an active phone.
-	AnswerApproval(ctx context.Context, id, device identity.ID, state ApprovalState, verified, hardware bool, now time.Time, e audit.Event) error
-}
-
 // A Ceremony is a challenge somebody was given: any answer consumes it
 // (SECURITY WA1).
 type Ceremony struct {
@@ -460,14 +391,6 @@ type Ceremonies interface {
 	PutCeremony(ctx context.Context, c Ceremony) error
 	// TakeCeremony returns and deletes it, if purpose and owner match and it has not expired.
 	TakeCeremony(ctx context.Context, id identity.ID, purpose string, owner []byte, now time.Time) (Ceremony, error)
-}
-
-// A Notice tells a citizen of something that happened to their account.
-type Notice struct {
-	Kind   audit.Kind
-	At     time.Time
-	Place  string
-	Detail map[string]string
 }
 
 // Journal records what changed nothing, and reads back what did.
@@ -492,8 +415,10 @@ type Store interface {
 	Devices
 	Phones
 	Cards
+	Relatives
 	Approvals
 	Ceremonies
+	Risks
 	Journal
 	loss.Store
 }

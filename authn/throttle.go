@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"ecardid/audit"
@@ -44,6 +45,15 @@ func (s *Service) allowed(ctx context.Context, t Try, parts ...string) (bool, er
 	return len(tallies) == 1 && tallies[0].Allowed, nil
 }
 
+// sourceHash names the sender of a request for counting; nil when it cannot be told.
+func (s *Service) sourceHash(r *http.Request) ([]byte, error) {
+	from := s.Source(r)
+	if !from.IsValid() {
+		return nil, nil
+	}
+	return s.key("signed-in-from", sourceKey(from))
+}
+
 // A guess is one try at a secret: counted before it is judged (SECURITY PW2).
 type guess struct {
 	s       *Service
@@ -52,6 +62,7 @@ type guess struct {
 	global  []byte
 	Source  bool // the source may still guess
 	Allowed bool // and so may this one
+	before  int  // wrong answers before this one, of the same secret
 }
 
 // guess counts a try at the secret named by parts on its own counter, the
@@ -86,6 +97,7 @@ func (s *Service) guess(r *http.Request, rule Rule, parts ...string) (*guess, er
 	}
 	g.Source = tallies[1].Allowed
 	g.Allowed = tallies[0].Allowed && g.Source
+	g.before = max(tallies[0].Count-1, 0)
 	if tallies[2].Count >= rules.Alarm {
 		if err := s.alarm(r, now, tallies[2].Count); err != nil {
 			return nil, err
@@ -97,22 +109,17 @@ func (s *Service) guess(r *http.Request, rule Rule, parts ...string) (*guess, er
 // right takes back what was counted: the secret's own count starts anew, source and
 // world lose one. Whose counters they are not stay as they were.
 func (g *guess) right(ctx context.Context) error {
-	if err := g.s.Store.Forgive(ctx, g.own); err != nil {
-		return wrap(err, "forgiving attempts")
-	}
-	return g.refund(ctx, g.source, g.global)
+	return g.settle(ctx, g.own)
+}
+
+// settle is right for another secret than the one the guess was counted on.
+func (g *guess) settle(ctx context.Context, own []byte) error {
+	return wrapIf(g.s.Store.Settle(ctx, own, g.source, g.global), "settling a guess")
 }
 
 // unjudged takes one back everywhere: we were too busy to look.
-func (g *guess) unjudged(ctx context.Context) error { return g.refund(ctx, g.own, g.source, g.global) }
-
-func (g *guess) refund(ctx context.Context, keys ...[]byte) error {
-	for _, k := range keys {
-		if err := g.s.Store.Refund(ctx, k); err != nil {
-			return wrap(err, "refunding an attempt")
-		}
-	}
-	return nil
+func (g *guess) unjudged(ctx context.Context) error {
+	return wrapIf(g.s.Store.Settle(ctx, nil, g.own, g.source, g.global), "settling a guess")
 }
 
 func (s *Service) wary(now time.Time) bool { return now.Unix() < s.alarmed.Load() }
@@ -126,7 +133,8 @@ func (s *Service) alarm(r *http.Request, now time.Time, count int) error {
 	}
 	s.Log.WarnContext(r.Context(), "many wrong guesses over all accounts", "alarm", true, "count", count)
 	s.Observer.Observe("alarm", "spraying")
-	e := audit.Event{Kind: audit.SprayingSuspected, At: now, Actor: audit.BySystem}
+	e := audit.Event{Kind: audit.SprayingSuspected, At: now, Actor: audit.BySystem,
+		Detail: map[string]string{"rule": "spraying", "decision": "wary", "count": strconv.Itoa(count)}}
 	return s.record(r.Context(), e)
 }
 

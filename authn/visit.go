@@ -18,9 +18,11 @@ type visit struct {
 
 	flow  Flow
 	acc   Account   // zero until the citizen is known
-	keys  []Passkey // looked up where the need asks for a key on a device
+	keys  []Passkey // looked up (gathered) where a key on a device is asked for
 	means Means
 	step  Step
+
+	gathered bool
 
 	trust trust
 }
@@ -32,47 +34,62 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request, id identity.ID) (
 	if id.IsZero() || len(browser) == 0 {
 		return nil, errExpired
 	}
-	var err error
-	v.flow, err = s.Store.Flow(r.Context(), id, browser, v.now)
+	flow, acc, err := s.Store.Visit(r.Context(), id, browser, v.now)
 	if errors.Is(err, identity.ErrNotFound) {
 		return nil, errExpired
 	}
 	if err != nil {
 		return nil, wrap(err, "reading a flow")
 	}
-	return v, v.weigh()
+	v.flow = flow
+	return v, v.weighAs(acc)
 }
 
-// weigh reads the citizen as they are now and asks Next. A citizen who may no
-// longer sign in, or whose epoch has moved on without the flow, goes no further in
-// it (SECURITY G6).
+// weigh reads the citizen as they are now and asks Next.
 func (v *visit) weigh() error {
-	v.acc, v.keys, v.means = Account{}, nil, Means{}
+	var acc Account
 	if c := v.flow.Citizen; !c.IsZero() {
-		acc, err := v.Store.Account(v.r.Context(), c)
-		gone := errors.Is(err, identity.ErrNotFound)
-		if err != nil && !gone {
+		var err error
+		if acc, err = v.Store.Account(v.r.Context(), c); err != nil && !errors.Is(err, identity.ErrNotFound) {
 			return wrap(err, "reading an account")
 		}
-		if gone || !acc.State.MaySignIn() || acc.Epoch != v.flow.Epoch {
+	}
+	return v.weighAs(acc)
+}
+
+// weighAs asks Next about the citizen as they have just been read; the zero account is
+// nobody's. A citizen who may no longer sign in, or whose epoch has moved on without
+// the flow, goes no further in it (SECURITY G6).
+func (v *visit) weighAs(acc Account) error {
+	v.acc, v.keys, v.means, v.gathered = Account{}, nil, Means{}, false
+	if c := v.flow.Citizen; !c.IsZero() {
+		if acc.ID != c || !acc.State.MaySignIn() || acc.Epoch != v.flow.Epoch {
 			// It is not dropped: another answer may have taken the flow into the new
 			// epoch since it was read here, and then it lives.
 			return errExpired
 		}
 		v.acc = acc
 		v.means = Means{Factors: acc.Factors, Liveness: v.Liveness != nil}
-		if v.flow.Need.Level >= identity.LevelBound {
-			if v.keys, err = v.Store.ListPasskeys(v.r.Context(), c); err != nil {
-				return wrap(err, "listing passkeys")
-			}
-			for _, k := range v.keys {
-				if k.OnDevice() {
-					v.means.DeviceKeys++
-				}
-			}
+	}
+	return v.weighIn()
+}
+
+// gather looks up the passkeys where one on a device is asked for.
+func (v *visit) gather() error {
+	need, _ := v.flow.owes()
+	if v.flow.Citizen.IsZero() || need < identity.LevelBound || v.gathered {
+		return nil
+	}
+	keys, err := v.Store.ListPasskeys(v.r.Context(), v.flow.Citizen)
+	if err != nil {
+		return wrap(err, "listing passkeys")
+	}
+	v.keys, v.gathered = keys, true
+	for _, k := range keys {
+		if k.OnDevice() {
+			v.means.DeviceKeys++
 		}
 	}
-	v.step = Next(v.flow, v.means, v.now)
 	return nil
 }
 
@@ -123,7 +140,7 @@ func (v *visit) advance() (string, error) {
 	if v.step.Kind == StepDone {
 		return v.finish()
 	}
-	return v.path(""), nil
+	return v.path(v.place("")), nil // where the address of the flow would lead, without going there first
 }
 
 // prove adds a proof in place of an older one of the same key.

@@ -67,8 +67,8 @@ const (
 	BulkLoss      Act = "bulk.loss"      // Order.Many
 
 	ClientRead     Act = "client.read"
-	ClientPrepare  Act = "client.prepare"  // Order.Client, Order.Value: draft, testing or assessed
-	ClientAdmit    Act = "client.admit"    // to live, also after a suspension
+	ClientPrepare  Act = "client.prepare" // Order.Client, Order.Value: draft, testing or assessed
+	ClientAdmit    Act = "client.admit"   // to live, also after a suspension
 	ClientSuspend  Act = "client.suspend"
 	ClientWithdraw Act = "client.withdraw"
 	StreamRead     Act = "stream.read"
@@ -79,9 +79,14 @@ const (
 	StaffDeactivate Act = "staff.deactivate" // Order.Target
 
 	AlarmRead   Act = "alarm.read"
+	AlarmSee    Act = "alarm.see" // Order.Value: the number of its entry; the reason is the note
 	AuditRead   Act = "audit.read"
 	AuditExport Act = "audit.export"
 	RequestRead Act = "request.read" // everybody's own, and those they may approve
+
+	// RequestApprove has no row of its own: the row of what was asked for says who may.
+	// Step-ups are for it.
+	RequestApprove Act = "request.approve"
 )
 
 // A Rule says what an act takes.
@@ -136,6 +141,7 @@ func Rules() []Rule {
 		{Act: StaffDeactivate, May: []Role{Administrator, SecurityOfficer}, StepUp: true, Reason: true},
 
 		{Act: AlarmRead, May: []Role{SecurityOfficer, Auditor}, Shows: true},
+		{Act: AlarmSee, May: security, Reason: true},
 		{Act: AuditRead, May: []Role{Auditor}, Shows: true},
 		{Act: AuditExport, May: []Role{Auditor}, StepUp: true, Reason: true, Shows: true},
 		{Act: RequestRead, May: []Role{Registrar, DeviceOfficer, SecurityOfficer, Administrator}, Shows: true},

@@ -80,7 +80,8 @@ const (
 type Request struct {
 	ID       identity.ID
 	Order    Order
-	By       Staff // who asked
+	By       Staff  // who asked
+	Client   string // or which program did
 	State    RequestState
 	Created  time.Time
 	Expires  time.Time
@@ -93,9 +94,19 @@ type Request struct {
 type Warrant struct {
 	ID      identity.ID
 	Order   Order
-	State   string // ready, done or failed
+	State   WarrantState
 	Problem string // a word, when failed
 }
+
+// A WarrantState says whether it was used.
+type WarrantState string
+
+// The states of a warrant.
+const (
+	WarrantReady  WarrantState = "ready"
+	WarrantDone   WarrantState = "done"
+	WarrantFailed WarrantState = "failed" // Warrant.Problem says why
+)
 
 // Requests remembers them.
 type Requests interface {
@@ -108,16 +119,17 @@ type Requests interface {
 	RejectRequest(ctx context.Context, id identity.ID, state RequestState, e audit.Event) error
 	// FailWarrant notes that an order could not be performed; spent ones stay spent.
 	FailWarrant(ctx context.Context, id identity.ID, problem string, e audit.Event) error
-	Request(ctx context.Context, id identity.ID, now time.Time) (Request, error)
+	StaffRequest(ctx context.Context, id identity.ID, now time.Time) (Request, error)
 	// ListRequests returns the newest n that are open, or ended within two weeks.
 	ListRequests(ctx context.Context, now time.Time, n int) ([]Request, error)
 }
 
 // A Caller is who orders: somebody of staff, or a program of the call centre.
 type Caller struct {
-	Staff  Staff
-	Client string // the API's; Staff is zero then, but for its Unit
-	Acts   []Act  // what the program's token allows
+	Staff   Staff
+	Session Session // they came with, for its step-up
+	Client  string  // the API's; Staff is zero then, but for its Unit
+	Acts    []Act   // what the program's token allows
 }
 
 // An Outcome is what came of an order.

@@ -81,8 +81,12 @@ type Staffs interface {
 	AcceptInvitation(ctx context.Context, hash []byte, k Key, e audit.Event) error
 	// StaffKey finds a live key of active staff by its credential id.
 	StaffKey(ctx context.Context, credentialID []byte) (Key, Staff, error)
+	// StaffKeys lists the live keys of somebody.
+	StaffKeys(ctx context.Context, staff identity.ID) ([]Key, error)
 	// UseStaffKey writes the counter back; identity.ErrSpent when it did not rise since.
 	UseStaffKey(ctx context.Context, k Key) error
+	// DisableStaffKey ends a key of which there are two.
+	DisableStaffKey(ctx context.Context, id identity.ID, e audit.Event) error
 	// OpenStaffSession makes a session for a key that is alive, ending `before` (zero for none).
 	OpenStaffSession(ctx context.Context, s Session, token []byte, key, before identity.ID, e audit.Event) error
 	// StaffSession finds a live one: not ended, within both limits, its staff active and of

@@ -20,7 +20,7 @@ func TestDump(t *testing.T) {
 	for _, o := range []struct {
 		name string
 		house.Options
-	}{{"sqlite", house.Options{}}, {"postgres", house.Options{Postgres: true}}} {
+	}{{"sqlite", house.Options{CoolOff: -1}}, {"postgres", house.Options{Postgres: true, CoolOff: -1}}} {
 		t.Run(o.name, func(t *testing.T) {
 			h := house.Open(t, o.Options)
 			people := liveALittle(t, h)
@@ -97,6 +97,12 @@ func liveALittle(t *testing.T, h *house.House) []*house.Citizen {
 	b := h.Robot(t)
 	b.Get("/login").Submit("login-submit", "username", one.IDNumber, "password", "this is wrong "+one.Name)
 	b.Get("/login").Submit("login-submit", "username", one.IDNumber, "password", one.Password).Submit("code-submit", "code", one.Code()).Submit("device-bind")
+	_, form := b.Get("/account/relatives").Form("relative-name")
+	form.Set("do", "relative-name")
+	form.Set("card", two.Card)
+	if a := b.Post("/account/relatives", form); !strings.Contains(a.Path, "relative-asked") {
+		t.Errorf("naming a relative ends at %s (%d)", a.Path, a.Status)
+	}
 	keyed(t, h, two, h.Passkey(t, false))
 	phoneOf(t, h, two, jose.SM2)
 	walkTo(t, h, p, "enrol")

@@ -94,7 +94,7 @@ func TestLiveness(t *testing.T) {
 // an authenticator refused.
 func TestPasskeys(t *testing.T) {
 	t.Parallel()
-	h := house.Open(t, house.Options{})
+	h := house.Open(t, house.Options{CoolOff: -1}) // keys are made in it
 	rp := h.Relying(t, "passkeys")
 	p := visitor(t, h)
 	auth := p.tab.Passkey(browser.Passkey{})

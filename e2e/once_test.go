@@ -111,7 +111,7 @@ func TestOnce(t *testing.T) {
 	for _, o := range []struct {
 		name string
 		house.Options
-	}{{"postgres", house.Options{Postgres: true, Replicas: 2}}, {"sqlite", house.Options{}}} {
+	}{{"postgres", house.Options{Postgres: true, Replicas: 2, CoolOff: -1}}, {"sqlite", house.Options{CoolOff: -1}}} {
 		t.Run(o.name, func(t *testing.T) {
 			h := house.Open(t, o.Options)
 			p := h.Relying(t, "once")

@@ -68,15 +68,24 @@ func (id *ID) UnmarshalText(b []byte) error {
 func (id *ID) Scan(src any) error {
 	switch b := src.(type) {
 	case nil:
-		*id = ID{}
-		return nil
+		return id.ScanBytes(nil)
 	case []byte:
-		if len(b) != len(id) {
-			return fmt.Errorf("an id has %d bytes, not %d", len(id), len(b))
-		}
-		copy(id[:], b)
-		return nil
+		return id.ScanBytes(b)
 	default:
 		return fmt.Errorf("an id cannot be read from a %T", src)
 	}
+}
+
+// ScanBytes is Scan for a driver that lends its bytes and copies none: 16 of them, or
+// nil.
+func (id *ID) ScanBytes(b []byte) error {
+	if b == nil {
+		*id = ID{}
+		return nil
+	}
+	if len(b) != len(id) {
+		return fmt.Errorf("an id has %d bytes, not %d", len(id), len(b))
+	}
+	copy(id[:], b)
+	return nil
 }

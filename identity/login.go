@@ -19,7 +19,7 @@ type Login struct {
 	Seen    time.Time
 	Ends    time.Time // absolute end; the idle end is checked by the reader
 	Locale  string    // zh-CN or en, as last chosen
-	// Cooling: a new phone was bound, and until then nothing of high value is given
+	// Cooling: a new phone or key was added, and until then nothing of high value is given
 	// (DESIGN D8); zero for never.
 	Cooling time.Time
 }

@@ -47,9 +47,13 @@ const (
 // A ClientState says whether a client may do anything.
 type ClientState string
 
-// The states. Only live clients are served; what another one holds is dead. A
-// withdrawn client never comes back and its id is never given again.
+// The states, see MayBecome. Only live clients are served, and those that are tested for
+// the citizens they are tested with; what another one holds is dead. A withdrawn client
+// never comes back and its id is never given again.
 const (
+	ClientDraft     ClientState = "draft"    // being put in order
+	ClientTesting   ClientState = "testing"  // tried out by a few
+	ClientAssessed  ClientState = "assessed" // looked at, and waiting to be let in
 	ClientLive      ClientState = "live"
 	ClientSuspended ClientState = "suspended"
 	ClientWithdrawn ClientState = "withdrawn"
@@ -124,6 +128,8 @@ type Client struct {
 	FirstParty bool        `json:"first_party,omitempty"` // consent is not asked
 	Resources  []string    `json:"resources,omitempty"`   // audiences it serves as a resource server; may introspect tokens for them
 	State      ClientState `json:"state,omitempty"`
+	// Admission is what it was assessed as; nil for one that an operator vouches for.
+	Admission *Admission `json:"admission,omitempty"`
 	// PKCEOptional exempts a confidential client of profile oidc from PKCE, for a
 	// certified library of old that knows only nonce (RFC 9700 §2.1.1).
 	PKCEOptional bool `json:"pkce_optional,omitempty"`

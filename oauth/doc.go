@@ -2,7 +2,8 @@
 // 2.1 and OpenID Connect Core 1.0. This package holds the nouns (Client, Grant,
 // Consent), what the rooms below it ask of others (Store, Logins, Pages), and
 // the pure rules everybody shares: how redirect URIs compare, what a scope
-// string is, how a subject is named, what a registration must look like.
+// string is, how a subject is named, what a registration must look like, how a
+// client gets from draft to live (Transition), and who is served for it meanwhile.
 //
 //	catalogue   the scopes: minimum acr, claims, resource, token form, texts
 //	registry    clients in memory
@@ -25,6 +26,8 @@
 //	revoke      /revoke (RFC 7009)
 //	userinfo    /userinfo (OpenID Connect Core §5.3)
 //	logout      /end-session, and relying parties told of ended sessions
+//	caller      which client calls a resource of ours, by a token of its own
+//	signals     relying parties told what happens to citizens (Shared Signals 1.0)
 //	register    /register, for applications that register themselves (RFC 7591, RFC 7592)
 //	discovery   the two metadata documents, /jwks and /sm2-jwks
 //	provider    introduces the rooms to each other and lists the routes

@@ -75,7 +75,7 @@ func ValidateRegistration(data []byte, t Terms) (Client, error) {
 	}
 	a := t.Admission
 	c.ID, c.Profile, c.MinACR, c.FirstParty, c.State = a.ID, a.Profile, a.MinACR, a.FirstParty, a.State
-	c.Resources, c.ExchangeResources = a.Resources, a.ExchangeResources
+	c.Resources, c.ExchangeResources, c.Admission = a.Resources, a.ExchangeResources, a.Admission
 	if !c.MayUse(GrantExchange) {
 		c.ExchangeResources = nil
 	}
@@ -110,7 +110,7 @@ func (c *Client) host() string {
 
 // admission lists the members that say what a client was admitted as.
 func admission() []string {
-	return []string{"profile", "min_acr", "first_party", "resources", "exchange_resources", "state", "pkce_optional"}
+	return []string{"profile", "min_acr", "first_party", "resources", "exchange_resources", "state", "pkce_optional", "admission"}
 }
 
 // PublicMetadata is the client in the words of RFC 7591 §3.2.1, for itself: without
@@ -218,7 +218,7 @@ func memberNames() []string {
 		"introspection_signed_response_alg", "introspection_encrypted_response_alg", "introspection_encrypted_response_enc",
 		"backchannel_logout_uri", "backchannel_logout_session_required",
 		"frontchannel_logout_uri", "frontchannel_logout_session_required",
-		"profile", "min_acr", "first_party", "resources", "state", "pkce_optional", "exchange_resources", "require_dpop_nonce",
+		"profile", "min_acr", "first_party", "resources", "state", "pkce_optional", "exchange_resources", "require_dpop_nonce", "admission",
 	}
 }
 

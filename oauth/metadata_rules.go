@@ -200,7 +200,11 @@ func checkAdmission(c *Client) error {
 	if err := among("profile", []string{string(c.Profile)}, string(ProfileOIDC), string(ProfileOAuth21), string(ProfileFAPI2)); err != nil {
 		return err
 	}
-	if err := among("state", []string{string(c.State)}, string(ClientLive), string(ClientSuspended)); err != nil {
+	if err := among("state", []string{string(c.State)}, string(ClientLive), string(ClientSuspended), string(ClientDraft), string(ClientTesting),
+		string(ClientAssessed)); err != nil {
+		return err
+	}
+	if err := c.Admission.Check(strings.Fields(c.Scope)); err != nil {
 		return err
 	}
 	if c.MinACR != "" {

@@ -52,7 +52,8 @@ type ScopeView struct {
 	Title   map[string]string
 	Purpose map[string]string
 	Claims  []map[string]string
-	New     bool // not agreed to before
+	Basis   map[string]string // the law that lets this application ask; may be empty
+	New     bool              // not agreed to before
 }
 
 // A Fault is a kind of error page; the page knows the words.
@@ -61,6 +62,8 @@ type Fault string
 // The faults.
 const (
 	FaultClient   Fault = "client"   // no such application, or it is suspended
+	FaultLapsed   Fault = "lapsed"   // the application's admission has run out
+	FaultTesting  Fault = "testing"  // the application is being tested, and not with this citizen
 	FaultRedirect Fault = "redirect" // the application asks to be answered where it may not
 	FaultRequest  Fault = "request"  // the application's request makes no sense
 	FaultExpired  Fault = "expired"  // the request is too old, of another browser, or never was

@@ -51,8 +51,17 @@ func scopeName(s string) bool {
 	return s != ""
 }
 
-// Scopes lists the client's ceiling: what it may ask for.
-func (c *Client) Scopes() []string { return strings.Fields(c.Scope) }
+// Scopes lists the client's ceiling: what it may ask for. Of what it registered that is
+// what it was admitted with.
+func (c *Client) Scopes() []string {
+	registered := strings.Fields(c.Scope)
+	if c.Admission == nil || len(c.Admission.Scopes) == 0 {
+		return registered
+	}
+	return slices.DeleteFunc(registered, func(s string) bool {
+		return !slices.ContainsFunc(c.Admission.Scopes, func(b Basis) bool { return b.Scope == s })
+	})
+}
 
 // Allows reports whether every one of scopes is under the client's ceiling.
 func (c *Client) Allows(scopes ...string) bool {

@@ -99,6 +99,9 @@ type NewCode struct {
 	// Terms says, for each of Agree (or of the grant's scopes) in turn, what it stands
 	// for now. What was agreed to under other terms was not agreed to (SECURITY CN1).
 	Terms []string
+	// Epoch is the client's when its citizen was looked at. It counts for a client that is
+	// being tested: with whom, may have changed since, and the epoch with it.
+	Epoch int64
 }
 
 // A Redemption is a code at the token endpoint. All of it must match before
@@ -185,7 +188,8 @@ type Codes interface {
 	// another challenge ends an unspent code (SECURITY CO1), because that client was
 	// brought a code that is not its browser's.
 	// A spent code that matches in every part is identity.ErrSpent and the grant
-	// is revoked (RFC 6749 §4.1.2); one that does not match revokes nothing.
+	// is revoked (RFC 6749 §4.1.2), in one transaction with its audit.GrantReplayed; one
+	// that does not match revokes nothing.
 	Redeem(ctx context.Context, r Redemption) (Grant, error)
 }
 
@@ -194,7 +198,7 @@ type Refreshes interface {
 	// Refresh returns the grant of a live refresh token of this client and, as
 	// asked, rotates it. Any other token of a family of this client was rotated away,
 	// however long ago: it is identity.ErrSpent and revokes the family (RFC 9700
-	// §4.14). Others: ErrNotFound.
+	// §4.14), in one transaction with its audit.GrantReplayed. Others: ErrNotFound.
 	Refresh(ctx context.Context, r Refreshing) (Grant, error)
 }
 
@@ -230,7 +234,8 @@ type Tokens interface {
 // Revocations ends grants.
 type Revocations interface {
 	// RevokeToken ends one opaque access token of this client. Unknown tokens are nil
-	// (RFC 7009 §2.2); the change is durable when it returns.
+	// (RFC 7009 §2.2); another client's is identity.ErrNotFound and stays as it was. The
+	// change is durable when it returns.
 	RevokeToken(ctx context.Context, token []byte, clientID string, now time.Time, e audit.Event) error
 	// RevokeFamily does so with a family of refresh tokens and all that came of it,
 	// whichever of its tokens was shown.
@@ -300,6 +305,9 @@ type Clients interface {
 	// client's redirect URIs, scope or authentication changed, its stored requests go
 	// in the same transaction.
 	ApplyClient(ctx context.Context, c Client, e audit.Event) error
+	// MoveClient carries out a transition, on the client as it is then. What it held dies
+	// unless it stays live, or stays what it is with the same testers.
+	MoveClient(ctx context.Context, id string, t Transition, e audit.Event) error
 	// SuspendClient sets the state; its grants are dead at once and stay dead when
 	// it is made live again (they are revoked in the same transaction).
 	SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error

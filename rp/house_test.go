@@ -45,7 +45,7 @@ func consented(q *house.Request, a *house.Answer) house.Tokens {
 
 // The tokens the server makes are the ones this package takes.
 func TestHouse(t *testing.T) {
-	ours := house.Open(t, house.Options{})
+	ours := house.Open(t, house.Options{CoolOff: -1}) // a key is made in it
 	h := hospital{t, ours, ours.Register(t, map[string]any{
 		"client_id": "hospital-api", "client_name": "API", "grant_types": []string{}, "redirect_uris": []string{}, "resources": []string{audience, card},
 	})}

@@ -31,10 +31,12 @@ func (a agreements) ListConsents(r *http.Request, citizen identity.ID) ([]templa
 	}
 	locale := a.server.locale(r)
 	var all []templates.Consented
+	var of *oauth.Client // whom the rows are about; nil when it is not served
 	for _, c := range given {
 		if len(all) == 0 || all[len(all)-1].ID != c.ClientID { // they come ordered by client
 			one := templates.Consented{ID: c.ClientID, Client: templates.Text(c.ClientID), Since: c.Given}
 			client, err := a.server.registry.Client(r.Context(), c.ClientID)
+			of = client
 			switch {
 			case err == nil:
 				asker := client.Asker("")
@@ -50,7 +52,12 @@ func (a agreements) ListConsents(r *http.Request, citizen identity.ID) ([]templa
 			all = append(all, one)
 		}
 		last := &all[len(all)-1]
-		last.Scopes = append(last.Scopes, in(a.catalogue.View(c.Scope).Title, locale))
+		said := a.catalogue.View(c.Scope)
+		agreed := templates.Agreed{Title: in(said.Title, locale), Purpose: in(said.Purpose, locale)}
+		if of != nil {
+			agreed.Basis = in(of.Basis(c.Scope), locale)
+		}
+		last.Scopes = append(last.Scopes, agreed)
 		if c.Given.Before(last.Since) {
 			last.Since = c.Given
 		}

@@ -1,6 +1,10 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+
+	"ecardid/console"
+)
 
 // What the tests outside look at.
 var (
@@ -13,3 +17,6 @@ const InFlight = inFlight
 
 // Enter is a route's way in, for handlers the house does not have.
 func (s *Server) Enter(r Route, h http.Handler) http.Handler { return s.enter(r, h) }
+
+// Desk is the staff's console.
+func (s *Server) Desk() *console.Service { return s.desk }

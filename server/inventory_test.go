@@ -22,6 +22,7 @@ page     anybody  POST /lost/passkey/finish json
 page     anybody  GET  /lost/receipt/{number}
 page     anybody  GET  /lost/undo
 page     anybody  POST /lost/undo form
+page     anybody  GET  /goodbye
 page     anybody  GET  /privacy
 page     anybody  POST /preferences form
 public   anybody  GET  /assets/
@@ -51,6 +52,7 @@ page     flow     POST /login/enrol/passkey/options json
 page     flow     GET  /login/enrol/totp
 page     flow     POST /login/enrol/totp form
 page     flow     GET  /login/factor
+page     flow     GET  /login/held
 page     flow     GET  /login/impossible
 page     flow     GET  /login/key
 page     flow     POST /login/key form
@@ -72,9 +74,73 @@ page     flow     GET  /logout
 page     flow     POST /logout form
 page     flow     GET  /signed-out
 
+page     staff    GET  /console/citizens
+page     staff    POST /console/citizens form
+page     staff    GET  /console/citizens/{citizen}
+page     staff    GET  /console/citizens/{citizen}/questions
+page     staff    POST /console/citizens/{citizen}/questions form
+page     staff    GET  /console/bulk
+page     staff    POST /console/bulk form
+page     staff    GET  /console/clients
+page     staff    GET  /console/clients/{client}
+page     staff    GET  /console/clients/{client}/admission
+page     staff    POST /console/clients/{client}/admission form
+page     staff    GET  /console/audit
+page     staff    POST /console/audit form
+page     staff    GET  /console/audit/export
+page     staff    POST /console/audit/export form
+page     staff    GET  /console/alarms
+page     staff    GET  /console/streams
+page     staff    GET  /console/acts/client.prepare
+page     staff    POST /console/acts/client.prepare form
+page     staff    GET  /console/acts/client.admit
+page     staff    POST /console/acts/client.admit form
+page     staff    GET  /console/acts/client.suspend
+page     staff    POST /console/acts/client.suspend form
+page     staff    GET  /console/acts/client.withdraw
+page     staff    POST /console/acts/client.withdraw form
+page     staff    GET  /console/acts/alarm.see
+page     staff    POST /console/acts/alarm.see form
+page     staff    GET  /console/acts/citizen.reveal
+page     staff    POST /console/acts/citizen.reveal form
+page     staff    GET  /console/acts/loss.report
+page     staff    POST /console/acts/loss.report form
+page     staff    GET  /console/acts/card.freeze
+page     staff    POST /console/acts/card.freeze form
+page     staff    GET  /console/acts/card.unfreeze
+page     staff    POST /console/acts/card.unfreeze form
+page     staff    GET  /console/acts/card.cancel
+page     staff    POST /console/acts/card.cancel form
+page     staff    GET  /console/acts/device.end
+page     staff    POST /console/acts/device.end form
+page     staff    GET  /console/acts/device.suspend
+page     staff    POST /console/acts/device.suspend form
+page     staff    GET  /console/acts/device.restore
+page     staff    POST /console/acts/device.restore form
+page     staff    GET  /console/acts/device.confirm
+page     staff    POST /console/acts/device.confirm form
+page     staff    GET  /console/acts/session.end
+page     staff    POST /console/acts/session.end form
+page     staff    GET  /console/acts/factor.remove
+page     staff    POST /console/acts/factor.remove form
+page     staff    GET  /console/acts/bulk.loss
+page     staff    POST /console/acts/bulk.loss form
+protocol program  GET  /console/api/v1/openapi.json
+protocol program  POST /console/api/v1/searches json
+protocol program  GET  /console/api/v1/citizens/{citizen}
+protocol program  GET  /console/api/v1/citizens/{citizen}/timeline
+protocol program  POST /console/api/v1/previews json
+protocol program  POST /console/api/v1/acts json
+protocol program  GET  /console/api/v1/requests/{request}
+
 page     citizen  GET  /account
+page     citizen  GET  /account/activity
+page     citizen  GET  /account/close
+page     citizen  POST /account/close form
 page     citizen  GET  /account/consents
 page     citizen  POST /account/consents form
+page     citizen  GET  /account/data
+page     citizen  POST /account/data form
 page     citizen  GET  /account/devices
 page     citizen  POST /account/devices form
 page     citizen  GET  /account/devices/phone
@@ -87,6 +153,8 @@ page     citizen  GET  /account/password
 page     citizen  POST /account/password form
 page     citizen  GET  /account/recovery
 page     citizen  POST /account/recovery form
+page     citizen  GET  /account/relatives
+page     citizen  POST /account/relatives form
 page     citizen  GET  /account/security
 page     citizen  POST /account/security form
 page     citizen  GET  /account/sessions
@@ -95,6 +163,36 @@ page     citizen  GET  /account/sign-out
 page     citizen  POST /account/sign-out form
 page     citizen  GET  /account/totp/{id}
 page     citizen  POST /account/totp/{id} form
+
+page     anybody  GET  /console/sign-in
+page     anybody  POST /console/sign-in/options json
+page     anybody  POST /console/sign-in/finish json
+page     anybody  GET  /console/invitation/{id}
+page     anybody  POST /console/invitation/{id} form
+page     anybody  POST /console/invitation/{id}/options json
+page     anybody  POST /console/invitation/{id}/finish json
+page     staff    GET  /console
+page     staff    GET  /console/step-up
+page     staff    POST /console/step-up/options json
+page     staff    POST /console/step-up/finish json
+page     staff    POST /console/sign-out form
+page     staff    GET  /console/requests
+page     staff    GET  /console/requests/{id}
+page     staff    POST /console/requests/{id}/approve form
+page     staff    POST /console/requests/{id}/reject form
+page     staff    POST /console/requests/{id}/withdraw form
+page     staff    POST /console/requests/{id}/continue form
+page     staff    GET  /console/staff
+page     staff    GET  /console/staff/invite
+page     staff    POST /console/staff/invite form
+page     staff    GET  /console/staff/{id}/roles
+page     staff    POST /console/staff/{id}/roles form
+page     staff    GET  /console/acts/staff.invite
+page     staff    POST /console/acts/staff.invite form
+page     staff    GET  /console/acts/staff.roles
+page     staff    POST /console/acts/staff.roles form
+page     staff    GET  /console/acts/staff.deactivate
+page     staff    POST /console/acts/staff.deactivate form
 
 protocol phone    POST /device/v1/enrolments json
 protocol phone    POST /device/v1/enrolments/{id} json
@@ -128,6 +226,18 @@ protocol client   POST /register json
 protocol client   GET  /register/{id}
 protocol client   PUT  /register/{id} json
 protocol client   DELETE /register/{id}
+public   anybody  GET  /.well-known/ssf-configuration
+protocol client   GET  /ssf/stream
+protocol client   POST /ssf/stream json
+protocol client   PATCH /ssf/stream json
+protocol client   PUT  /ssf/stream json
+protocol client   DELETE /ssf/stream
+protocol client   GET  /ssf/status
+protocol client   POST /ssf/status json
+protocol client   POST /ssf/subjects/add json
+protocol client   POST /ssf/subjects/remove json
+protocol client   POST /ssf/verify json
+protocol client   POST /ssf/poll/{id} json
 public   anybody  GET  /jwks
 public   anybody  GET  /sm2-jwks
 public   anybody  GET  /.well-known/openid-configuration

@@ -76,10 +76,11 @@ func check(w http.ResponseWriter, r *http.Request, takes string) error {
 			return err
 		}
 		r.Form = make(url.Values, len(r.PostForm)+len(query))
-		for _, part := range []url.Values{r.PostForm, query} {
-			for k, v := range part {
-				r.Form[k] = append(r.Form[k], v...)
-			}
+		for k, v := range r.PostForm {
+			r.Form[k] = slices.Clip(v) // shared, and copied by whoever adds to it
+		}
+		for k, v := range query {
+			r.Form[k] = append(r.Form[k], v...)
 		}
 	}
 	return nil
@@ -90,6 +91,9 @@ func check(w http.ResponseWriter, r *http.Request, takes string) error {
 func mediaType(fields []string) (string, error) {
 	if len(fields) == 0 {
 		return "", nil
+	}
+	if len(fields) == 1 && fields[0] == formType { // as nearly everybody writes it
+		return formType, nil
 	}
 	media, params, err := mime.ParseMediaType(fields[0])
 	if cs, ok := params["charset"]; err != nil || len(fields) > 1 || ok && !strings.EqualFold(cs, "utf-8") {

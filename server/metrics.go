@@ -19,6 +19,11 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	steps    *prometheus.CounterVec
+	alarms   *prometheus.CounterVec
+	signals  *prometheus.CounterVec
+	pending  prometheus.Gauge
+	oldest   prometheus.Gauge
+	admitted *prometheus.GaugeVec
 }
 
 // NewMetrics returns counters in a registry of their own.
@@ -32,8 +37,18 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}}, []string{"route"}),
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ecardid_login_steps_total", Help: "Steps of sign-ins by outcome."}, []string{"step", "outcome"}),
+		alarms: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ecardid_alarms_total", Help: "Alarms, of which somebody has to be told at once."}, []string{"alarm"}),
+		signals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ecardid_signals_total", Help: "Security events pushed to relying parties by outcome, and those they would not take."}, []string{"outcome"}),
+		pending: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ecardid_signals_pending", Help: "Security events that wait to be pushed or fetched, on all streams."}),
+		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ecardid_signals_oldest_seconds", Help: "How long the oldest of them has waited."}),
+		admitted: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ecardid_admissions", Help: "Applications in service whose admission ends within a month, or has ended."}, []string{"state"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.steps,
+	m.registry.MustRegister(m.requests, m.seconds, m.steps, m.alarms, m.signals, m.pending, m.oldest, m.admitted,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -46,6 +61,26 @@ func (m *Metrics) request(route Route, status int, took time.Duration) {
 
 // Observe implements authn.Observer.
 func (m *Metrics) Observe(step, outcome string) { m.steps.WithLabelValues(step, outcome).Inc() }
+
+// Alarm counts an alarm, by a word of ours.
+func (m *Metrics) Alarm(word string) { m.alarms.WithLabelValues(word).Inc() }
+
+// Signals implements signals.Observer, and so does SignalLag.
+func (m *Metrics) Signals(outcome string, n int) {
+	m.signals.WithLabelValues(outcome).Add(float64(n))
+}
+
+// admissions says how many admissions need somebody's attention.
+func (m *Metrics) admissions(ending, lapsed int) {
+	m.admitted.WithLabelValues("ending").Set(float64(ending))
+	m.admitted.WithLabelValues("lapsed").Set(float64(lapsed))
+}
+
+// SignalLag says how far relying parties are behind.
+func (m *Metrics) SignalLag(pending int, oldest time.Duration) {
+	m.pending.Set(float64(pending))
+	m.oldest.Set(oldest.Seconds())
+}
 
 // Operations is the handler of the operations listener: metrics and profiles,
 // which never belong on the public one (SECURITY AD4).

@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
+	"ecardid/audit"
 	"ecardid/templates"
 )
 
@@ -33,9 +35,6 @@ func noted(r *http.Request) *request {
 	}
 	return &request{}
 }
-
-// Reference returns the short reference of a request, as pages and log show it.
-func Reference(r *http.Request) string { return noted(r).ref }
 
 // recorder remembers the status for log and metrics.
 type recorder struct {
@@ -66,13 +65,14 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // enter is the outermost guard of one route: reference, panic, log and metrics, the
 // headers every answer carries, the browser's name, the limits.
 func (s *Server) enter(route Route, next http.Handler) http.Handler {
+	always := s.headers(route.Class)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		n := &request{ref: reference(), class: route.Class}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, n))
 		rec := &recorder{ResponseWriter: w}
 		defer func() { s.leave(rec, r, route, start, recover()) }()
-		s.headers(rec.Header(), route.Class)
+		maps.Copy(rec.Header(), always)
 		if route.Class == Page || route.Class == Entry {
 			n.nonce = random(18)
 			r = s.browsers.name(rec, r)
@@ -112,7 +112,7 @@ func (s *Server) leave(w *recorder, r *http.Request, route Route, start time.Tim
 		s.log.Error("panic", "ref", noted(r).ref, "route", route.Pattern, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 		if w.status == 0 {
 			clear(w.Header()) // of what the handler was about to say
-			s.headers(w.Header(), route.Class)
+			maps.Copy(w.Header(), s.headers(route.Class))
 			s.fail(w, r, http.StatusInternalServerError, errors.New("panic"))
 			cut = false
 		}
@@ -129,8 +129,10 @@ func (s *Server) leave(w *recorder, r *http.Request, route Route, start time.Tim
 	}
 }
 
-// headers sets what every answer of a class carries (SECURITY SS3, DP2).
-func (s *Server) headers(h http.Header, c Class) {
+// headers is what every answer of a class carries (SECURITY SS3, DP2). All answers of a
+// route share the values: to change one is to set another.
+func (s *Server) headers(c Class) http.Header {
+	h := http.Header{}
 	h.Set("X-Content-Type-Options", "nosniff")
 	if s.https {
 		// Two years, sub-domains (SECURITY §0).
@@ -138,7 +140,7 @@ func (s *Server) headers(h http.Header, c Class) {
 	}
 	if c == Public {
 		h.Set("Content-Security-Policy", programs)
-		return
+		return h
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Frame-Options", "DENY")
@@ -154,6 +156,7 @@ func (s *Server) headers(h http.Header, c Class) {
 	} else {
 		h.Set("Content-Security-Policy", programs)
 	}
+	return h
 }
 
 // programs is the policy of what is no page: nothing in it is shown or run.
@@ -167,15 +170,24 @@ func (s *Server) page(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if !s.sameOrigin(r) {
+				s.forged(r, "another site")
 				s.fail(w, r, http.StatusForbidden, errOrigin)
 				return
 			}
 			if !s.browsers.genuine(r) {
+				s.forged(r, "token")
 				s.fail(w, r, http.StatusForbidden, errForged)
 				return
 			}
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// forged writes down that a form was refused, by the address it was sent to.
+func (s *Server) forged(r *http.Request, reason string) {
+	s.refusals.Note(r.Context(), audit.Event{
+		Kind: audit.FormRefused, Place: s.place(r), Reason: reason, Detail: map[string]string{"page": r.Pattern},
 	})
 }
 

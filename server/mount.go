@@ -11,18 +11,20 @@ import (
 	"ecardid/account"
 	"ecardid/authn"
 	"ecardid/authn/deviceapi"
+	"ecardid/console"
 	"ecardid/oauth/provider"
 	"ecardid/templates"
 )
 
 // mount collects every address there is. The list is the inventory: a test holds
 // it against a table with a row for each (SECURITY §18).
-func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *provider.Provider, home *account.Service) {
+func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *provider.Provider, home *account.Service, desk *console.Service) {
 	s.add(Route{Method: http.MethodGet, Pattern: "/{$}", Class: Page, Who: "anybody", Handler: http.RedirectHandler("/account", http.StatusSeeOther)})
 	for _, r := range login.LossRoutes() {
 		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Page, Takes: r.Takes, Who: "anybody", Handler: r.Handler})
 	}
 	s.add(Route{Method: http.MethodGet, Pattern: "/privacy", Class: Page, Who: "anybody", Handler: s.still(templates.Privacy{})})
+	s.add(Route{Method: http.MethodGet, Pattern: "/goodbye", Class: Page, Who: "anybody", Handler: s.still(templates.AccountClosed{})})
 	s.add(Route{Method: http.MethodPost, Pattern: "/preferences", Class: Page, Takes: formType, Who: "anybody", Handler: http.HandlerFunc(s.preferences)})
 	s.add(Route{Method: http.MethodGet, Pattern: templates.AssetPrefix, Class: Public, Who: "anybody", Handler: s.pages.Assets()})
 	s.add(Route{Method: http.MethodGet, Pattern: "/healthz", Class: Public, Who: "anybody", Handler: http.HandlerFunc(s.healthz)})
@@ -37,6 +39,12 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 	}
 	for _, r := range home.Routes() {
 		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Page, Takes: r.Takes, Who: "citizen", Handler: r.Handler})
+	}
+	for _, r := range desk.Routes() {
+		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Page, Takes: r.Takes, Who: r.Who, Handler: r.Handler})
+	}
+	for _, r := range desk.APIRoutes() {
+		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Protocol, Takes: r.Takes, Who: r.Who, Handler: r.Handler})
 	}
 	for _, r := range devices.Routes() {
 		s.add(Route{Method: r.Method, Pattern: r.Pattern, Class: Protocol, Takes: r.Takes, Who: "phone", Handler: r.Handler})
@@ -56,7 +64,7 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 				continue // GET patterns serve it
 			}
 			takes := ""
-			if m == http.MethodPost || m == http.MethodPut {
+			if m == http.MethodPost || m == http.MethodPut || m == http.MethodPatch {
 				takes = cmp.Or(r.Takes, formType)
 			}
 			s.add(Route{Method: m, Pattern: r.Path, Class: class, Takes: takes, Who: who, Handler: r.Handler})
@@ -66,7 +74,7 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 	s.mux.Handle("/", s.lost)
 	// Programs read JSON. The addresses without a slash are there so that the
 	// multiplexer sends nobody on by itself.
-	for _, tree := range []string{"/.well-known", "/.well-known/", "/device", "/device/"} {
+	for _, tree := range []string{"/.well-known", "/.well-known/", "/device", "/device/", "/ssf", "/ssf/", "/console/api", "/console/api/"} {
 		s.mux.Handle(tree, s.enter(Route{Pattern: tree, Class: Protocol}, s.nowhere(nil)))
 	}
 	s.mux.Handle(strings.TrimSuffix(templates.AssetPrefix, "/"), s.lost)

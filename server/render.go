@@ -154,7 +154,7 @@ func (p oauthPages) Consent(w http.ResponseWriter, r *http.Request, c oauth.Cons
 	v.Path = c.Path
 	page := templates.Consent{Step: templates.Step{Asker: asker(c.Asker, v.Locale)}, Account: templates.Text(acc.MaskedName), DeviceCode: templates.Text(c.UserCode), Until: c.Until, Token: c.Token}
 	for _, sc := range c.Scopes {
-		one := templates.Scope{Title: in(sc.Title, v.Locale), Purpose: in(sc.Purpose, v.Locale), New: sc.New}
+		one := templates.Scope{Title: in(sc.Title, v.Locale), Purpose: in(sc.Purpose, v.Locale), Basis: in(sc.Basis, v.Locale), New: sc.New}
 		for _, claim := range sc.Claims {
 			one.Claims = append(one.Claims, in(claim, v.Locale))
 		}
@@ -181,6 +181,10 @@ func (p oauthPages) Error(w http.ResponseWriter, r *http.Request, status int, e 
 	switch e.Fault {
 	case oauth.FaultClient, oauth.FaultRedirect, oauth.FaultRequest:
 		page.Title, page.Next = templates.Say(templates.ErrorRequestTitle), templates.Say(templates.ErrorRequestNext)
+	case oauth.FaultLapsed:
+		page.Title, page.Next = templates.Say(templates.ErrorLapsedTitle), templates.Say(templates.ErrorLapsedNext)
+	case oauth.FaultTesting:
+		page.Title, page.Next = templates.Say(templates.ErrorTestingTitle), templates.Say(templates.ErrorTestingNext)
 	case oauth.FaultExpired, oauth.FaultAnswered:
 		page.Title, page.Next = templates.Say(templates.ErrorExpiredTitle), templates.Say(templates.ErrorExpiredNext)
 	case oauth.FaultForm:

@@ -20,6 +20,6 @@ type Route struct {
 	Pattern string // as http.ServeMux takes it
 	Class   Class
 	Takes   string // the one content type of its body; "" for none
-	Who     string // who is let in, for the inventory: "anybody", "browser of the flow", "citizen", "client", "phone"
+	Who     string // who is let in, for the inventory: "anybody", "browser of the flow", "citizen", "staff", "client", "phone"
 	Handler http.Handler
 }

@@ -13,14 +13,17 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"ecardid/account"
+	"ecardid/audit"
 	"ecardid/authn"
 	"ecardid/authn/deviceapi"
 	"ecardid/authn/passkey"
 	"ecardid/authn/password"
 	"ecardid/authn/phone"
 	"ecardid/authn/phone/attest"
+	"ecardid/console"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
@@ -38,8 +41,17 @@ import (
 
 // A Store is what the rooms together ask of whoever remembers.
 type Store interface {
+	account.Records
 	authn.Store
 	oauth.Store
+	oauth.Streams
+	console.Staffs
+	console.Requests
+	console.Citizens
+	console.Changes
+	console.Trail
+	oauth.Usages
+	ClientWeight(ctx context.Context, clientID string, now time.Time) (oauth.Weight, error)
 	// Keys returns the unlocked data keys; they change when they are rotated.
 	Keys() *seal.Keys
 	Ping(ctx context.Context) error
@@ -100,10 +112,15 @@ type Server struct {
 	registry  *registry.Registry
 	keyring   *keyring.Keyring
 	protocol  *provider.Provider
+	relying   *passkey.Relying
+	desk      *console.Service
 	routes    []Route
 	traces    *Traces
 	mux       *http.ServeMux
 	lost      http.Handler // 404
+	refusals  *audit.Refusals
+	uses      *oauth.Meter
+	admitted  admissionWatch
 }
 
 // New introduces the rooms to each other. It reads clients and keys from the
@@ -135,6 +152,9 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 		browsers: browsers{tag: keys.token("csrf"), check: keys.check("csrf"), rand: in.Rand}, issuer: in.Issuer,
 		sources: Sources{Trusted: in.Proxies}, flight: make(chan struct{}, inFlight),
 		https: u.Scheme == "https", store: in.Store, capture: in.LivenessCapture, traces: in.Traces, mux: http.NewServeMux(),
+		refusals: &audit.Refusals{Journal: in.Store, Clock: in.Clock, Log: in.Log},
+		uses:     &oauth.Meter{Store: in.Store, Clock: in.Clock, Log: in.Log},
+		admitted: admissionWatch{in.Store, in.Metrics, in.Clock, in.Log},
 	}
 
 	login, err := s.signIn(in, u, keys)
@@ -144,7 +164,7 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	devices, err := deviceapi.New(deviceapi.Parts{
 		Store: in.Store, Nonces: phone.Nonces{Tag: keys.token("phone-nonce"), Check: keys.check("phone-nonce")},
 		Attest: in.Attest, Least: in.KeyLevel, Floor: in.Login.Floor, Origin: in.Issuer, Throttle: keys.index("throttle"),
-		Source: s.sources.Of, Place: s.place, Clock: in.Clock, Rand: in.Rand, Log: in.Log,
+		Source: s.sources.Of, Place: s.place, Refusals: s.refusals, Clock: in.Clock, Rand: in.Rand, Log: in.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -159,12 +179,16 @@ func New(ctx context.Context, in Ingredients) (*Server, error) {
 	}
 	home, err := account.New(account.Parts{
 		Logins: login, Factors: login, Devices: login, Consents: agreements{in.Store, s, in.Catalogue, in.Clock},
-		Origin: in.Issuer, Place: s.place, Render: s.Answer, Say: s.Say, Clock: in.Clock, Log: in.Log,
+		Records: in.Store, Relatives: login, Keyed: keys.index("account"),
+		Origin: in.Issuer, Place: s.place, Refusals: s.refusals, Render: s.Answer, Say: s.Say, Clock: in.Clock, Log: in.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.mount(login, devices, s.protocol, home)
+	if s.desk, err = s.console(in, keys, s.relying); err != nil {
+		return nil, err
+	}
+	s.mount(login, devices, s.protocol, home, s.desk)
 	return s, nil
 }
 
@@ -191,6 +215,7 @@ func (s *Server) signIn(in Ingredients, u *url.URL, keys sealed) (*authn.Service
 	if err != nil {
 		return nil, err
 	}
+	s.relying = relying
 	in.Login.Origin = in.Issuer
 	if in.Login.Name == "" {
 		in.Login.Name = strings.ReplaceAll(in.Pages.Authority, ":", " ")
@@ -256,8 +281,9 @@ func (s *Server) speak(in Ingredients, keys sealed, login *authn.Service) (*prov
 		Registry: s.registry, Keys: s.keyring, Algs: in.KeyPolicy.Algs, Catalogue: in.Catalogue,
 		ClientSecrets: keyed(seal.ClientSecret, ClientSecrets), Handles: keyed(seal.Token, "handle"), Forms: keyed(seal.Token, "form"),
 		Subjects: subjects, Floor: in.Login.Floor, Lives: in.Lives,
-		Source: func(r *http.Request) string { return s.sources.Of(r).String() },
-		MTLS:   in.MTLS, Outbound: in.Outbound, OpenRegistration: in.OpenRegistration, DeviceGrant: in.DeviceGrant,
+		Source: func(r *http.Request) string { return s.sources.Of(r).String() }, Place: s.place, Refusals: s.refusals, Uses: s.uses,
+		Streams: in.Store, Signals: in.Metrics,
+		MTLS: in.MTLS, Outbound: in.Outbound, OpenRegistration: in.OpenRegistration, DeviceGrant: in.DeviceGrant,
 		Random: in.Rand, Clock: in.Clock, Log: in.Log,
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -270,6 +296,18 @@ func (s *Server) speak(in Ingredients, keys sealed, login *authn.Service) (*prov
 // registers clients needs the same.
 const ClientSecrets = "client-secret"
 
+// Signer returns the key that signs with alg now.
+func (s *Server) Signer(alg jose.Alg) (jose.Key, error) { return s.keyring.Signer(alg) }
+
+// News puts the kind of a notice into words, in a citizen's language.
+func (s *Server) News(locale, kind string) string {
+	text, err := s.pages.Say(templates.Locale(locale), templates.NewsOf(kind))
+	if err != nil {
+		s.log.Error("speaking of a notice", "kind", kind, "cause", err)
+	}
+	return text
+}
+
 // Run keeps what is held in memory fresh until ctx ends: clients and signing keys
 // are read again when a replica says on the channel that they changed, and every
 // few seconds as the net (DESIGN D3). Signing keys are rotated as they are due.
@@ -278,6 +316,9 @@ func (s *Server) Run(ctx context.Context, channel string) {
 	all.Go(func() { s.registry.Run(ctx) })
 	all.Go(func() { s.keyring.Run(ctx) })
 	all.Go(func() { s.protocol.Run(ctx) })
+	all.Go(func() { s.refusals.Run(ctx) })
+	all.Go(func() { s.uses.Run(ctx) })
+	all.Go(func() { s.admitted.run(ctx) })
 	all.Go(func() {
 		err := s.store.Listen(ctx, channel, func(what string) {
 			s.registry.Notify()

@@ -11,8 +11,9 @@ import (
 	"ecardid/internal/seal"
 )
 
-// accountColumns read a citizen c and count the factors that count.
-const accountColumns = ` c.id, c.state, c.epoch, coalesce(c.password, ''), c.greeting, c.name, c.user_handle, c.locale,
+// accountColumns read a citizen c and count the factors that count. Of nobody, beside
+// something else that was asked for, they make the zero account.
+const accountColumns = ` c.id, coalesce(c.state, ''), coalesce(c.epoch, 0), coalesce(c.password, ''), c.greeting, c.name, c.user_handle, coalesce(c.locale, ''),
  EXISTS (SELECT 1 FROM totps t WHERE t.citizen_id = c.id AND t.confirmed_at IS NOT NULL),
  (SELECT count(*) FROM passkeys p WHERE p.citizen_id = c.id AND ` + usablePasskey + `),
  (SELECT count(*) FROM devices d WHERE d.citizen_id = c.id AND d.kind = 'phone' AND d.state = 'active'),

@@ -57,8 +57,8 @@ func (s *Store) Approval(ctx context.Context, id identity.ID, now time.Time) (au
 func (s *Store) AnswerApproval(ctx context.Context, id, device identity.ID, state authn.ApprovalState, verified, hardware bool, now time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		var citizen identity.ID
-		err := tx.queryRow(ctx, `UPDATE devices SET last_used_at = $1 WHERE id = $2 AND kind = 'phone' AND state = 'active'
-   AND EXISTS (SELECT 1 FROM citizens c WHERE c.id = devices.citizen_id AND c.state = 'normal') RETURNING citizen_id`, ms(now), bin(device)).Scan(&citizen)
+		err := tx.queryRow(ctx, `UPDATE devices SET last_used_at = $1, place = $3 WHERE id = $2 AND kind = 'phone' AND state = 'active'
+   AND EXISTS (SELECT 1 FROM citizens c WHERE c.id = devices.citizen_id AND c.state = 'normal') RETURNING citizen_id`, ms(now), bin(device), printable(e.Place, maxReason)).Scan(&citizen)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrNotFound
 		}

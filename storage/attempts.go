@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,13 +122,57 @@ func attemptOneByOne(ctx context.Context, d db, now time.Time, tries []authn.Try
 
 // Forgive implements authn.Attempts.
 func (s *Store) Forgive(ctx context.Context, key []byte) error {
-	_, err := s.db.exec(ctx, `DELETE FROM attempts WHERE key = $1`, key)
+	_, err := s.db.exec(ctx, forgiveSQL+`$1`, key)
 	return wrap(err, "forgiving attempts")
 }
 
 // Refund implements authn.Attempts. A block that the guess brought about stays:
 // lifting it would let whoever knows one secret guess at others without end.
 func (s *Store) Refund(ctx context.Context, key []byte) error {
-	_, err := s.db.exec(ctx, `UPDATE attempts SET count = count - 1 WHERE key = $1 AND count > 0`, key)
+	_, err := s.db.exec(ctx, refundSQL+`$1`, key)
 	return wrap(err, "refunding an attempt")
+}
+
+const (
+	forgiveSQL = `DELETE FROM attempts WHERE key = `
+	refundSQL  = `UPDATE attempts SET count = count - 1 WHERE count > 0 AND key = `
+)
+
+// Settle implements authn.Attempts. The counters are taken in the order of their keys,
+// as Attempt takes them.
+func (s *Store) Settle(ctx context.Context, forgive []byte, refund ...[]byte) error {
+	keys := slices.Clone(refund)
+	if forgive != nil {
+		keys = append(keys, forgive)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	sql := func(key []byte, n int) string {
+		if bytes.Equal(key, forgive) {
+			return fmt.Sprint(forgiveSQL, "$", n)
+		}
+		return fmt.Sprint(refundSQL, "$", n)
+	}
+	if s.dialect != postgres {
+		return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+			for _, key := range keys {
+				if _, err := tx.exec(ctx, sql(key, 1), key); err != nil {
+					return err
+				}
+			}
+			return nil
+		}), "settling attempts")
+	}
+	var with, get []string
+	args := make([]any, len(keys))
+	touched := make([]any, len(keys))
+	for i, key := range keys {
+		// Each part is read, in order, so that each is carried out in that order.
+		with = append(with, fmt.Sprintf("a%d AS (%s RETURNING 1)", i, sql(key, i+1)))
+		get = append(get, fmt.Sprintf("(SELECT count(*) FROM a%d)", i))
+		args[i], touched[i] = key, new(int64)
+	}
+	return wrap(s.db.queryRow(ctx, "WITH "+strings.Join(with, ", ")+" SELECT "+strings.Join(get, ", "), args...).Scan(touched...), "settling attempts")
 }

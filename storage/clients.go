@@ -45,31 +45,36 @@ func (s *Store) AllClients(ctx context.Context) ([]oauth.Client, int64, error) {
 	if err != nil {
 		return nil, 0, known(err, "reading the clients' version")
 	}
-	all, err := list(ctx, s.db, func(r row) (oauth.Client, error) {
-		var id, state, metadata, secrets string
-		var epoch, created, updated int64
-		var registration []byte
-		var dynamic bool
-		if err := r.Scan(&id, &state, &epoch, &metadata, &secrets, &registration, &dynamic, &created, &updated); err != nil {
-			return oauth.Client{}, err
-		}
-		var kept clientRow
-		if err := json.Unmarshal([]byte(metadata), &kept); err != nil {
-			return oauth.Client{}, fmt.Errorf("client %s: metadata: %w", id, err)
-		}
-		c := kept.Client
-		if err := json.Unmarshal([]byte(secrets), &c.Secrets); err != nil {
-			return oauth.Client{}, fmt.Errorf("client %s: secrets: %w", id, err)
-		}
-		c.ID, c.State, c.Names = id, oauth.ClientState(state), kept.Names
-		c.Registration, c.Dynamic = registration, dynamic
-		c.Epoch, c.Created, c.Updated = epoch, at(created), at(updated)
-		return c, nil
-	}, `SELECT id, state, epoch, metadata, secrets, registration, dynamic, created_at, updated_at FROM clients ORDER BY id`)
+	all, err := list(ctx, s.db, scanClient, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
 	if err != nil {
 		return nil, 0, known(err, "reading clients")
 	}
 	return all, v, nil
+}
+
+// clientColumns are what scanClient reads.
+const clientColumns = ` id, state, epoch, metadata, secrets, registration, dynamic, created_at, updated_at `
+
+func scanClient(r row) (oauth.Client, error) {
+	var id, state, metadata, secrets string
+	var epoch, created, updated int64
+	var registration []byte
+	var dynamic bool
+	if err := r.Scan(&id, &state, &epoch, &metadata, &secrets, &registration, &dynamic, &created, &updated); err != nil {
+		return oauth.Client{}, err
+	}
+	var kept clientRow
+	if err := json.Unmarshal([]byte(metadata), &kept); err != nil {
+		return oauth.Client{}, fmt.Errorf("client %s: metadata: %w", id, err)
+	}
+	c := kept.Client
+	if err := json.Unmarshal([]byte(secrets), &c.Secrets); err != nil {
+		return oauth.Client{}, fmt.Errorf("client %s: secrets: %w", id, err)
+	}
+	c.ID, c.State, c.Names = id, oauth.ClientState(state), kept.Names
+	c.Registration, c.Dynamic = registration, dynamic
+	c.Epoch, c.Created, c.Updated = epoch, at(created), at(updated)
+	return c, nil
 }
 
 // clientRow is a client's metadata column: the registered members, and the names
@@ -120,6 +125,9 @@ func (s *Store) ApplyClient(ctx context.Context, c oauth.Client, e audit.Event) 
    dynamic = excluded.dynamic, backchannel = excluded.backchannel, updated_at = excluded.updated_at,
    epoch = clients.epoch + CASE WHEN excluded.state = 'live' THEN 0 ELSE 1 END
  WHERE clients.state <> 'withdrawn'`, args...); err != nil {
+			return err
+		}
+		if err := silence(ctx, tx, c.ID); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -196,6 +204,9 @@ func (s *Store) endClient(ctx context.Context, id, update string, now time.Time,
 			return err
 		}
 		if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, id); err != nil {
+			return err
+		}
+		if err := silence(ctx, tx, id); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)

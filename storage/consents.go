@@ -69,7 +69,10 @@ func (s *Store) WithdrawConsent(ctx context.Context, citizen identity.ID, client
 func (s *Store) RevokeToken(ctx context.Context, token []byte, clientID string, now time.Time, e audit.Event) error {
 	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		ok, err := changed(ctx, tx, `DELETE FROM access_tokens WHERE token = $1 AND client_id = $2`, token, clientID)
-		if err != nil || !ok {
+		if err == nil && !ok {
+			return anothers(ctx, tx, `SELECT EXISTS (SELECT 1 FROM access_tokens WHERE token = $1 AND client_id <> $2)`, token, clientID)
+		}
+		if err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -86,7 +89,10 @@ func (s *Store) RevokeFamily(ctx context.Context, family []byte, clientID string
 	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		ok, err := changed(ctx, tx, `UPDATE grants SET revoked_at = $1 WHERE refresh_family = $2 AND client_id = $3 AND revoked_at IS NULL`,
 			ms(now), nilBytes(family), clientID)
-		if err != nil || !ok {
+		if err == nil && !ok {
+			return anothers(ctx, tx, `SELECT EXISTS (SELECT 1 FROM grants WHERE refresh_family = $1 AND client_id <> $2)`, nilBytes(family), clientID)
+		}
+		if err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -95,6 +101,16 @@ func (s *Store) RevokeFamily(ctx context.Context, family []byte, clientID string
 		return known(err, "revoking a family of tokens")
 	}
 	return nil
+}
+
+// anothers tells what is another client's from what is nobody's.
+func anothers(ctx context.Context, tx db, sql string, args ...any) error {
+	var there bool
+	err := tx.queryRow(ctx, sql, args...).Scan(&there)
+	if err == nil && there {
+		err = identity.ErrNotFound
+	}
+	return err
 }
 
 // RevokeGrant implements oauth.Revocations.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"ecardid/authn"
+	"ecardid/console"
 	"ecardid/oauth"
 )
 
@@ -9,4 +10,11 @@ import (
 var (
 	_ authn.Store = (*Store)(nil)
 	_ oauth.Store = (*Store)(nil)
+
+	_ console.Staffs   = (*Store)(nil)
+	_ console.Requests = (*Store)(nil)
+	_ console.Citizens = (*Store)(nil)
+	_ console.Changes  = (*Store)(nil)
+	_ console.Trail    = (*Store)(nil)
+	_ oauth.Usages     = (*Store)(nil)
 )

@@ -17,7 +17,7 @@ import (
 const maxDevices = 10_000
 
 // The client of a device code is the one it was when the device asked (SECURITY G6).
-const deviceClient = ` EXISTS (SELECT 1 FROM clients k WHERE k.id = device_codes.client_id AND k.state = 'live' AND k.epoch = device_codes.client_epoch) `
+const deviceClient = ` EXISTS (SELECT 1 FROM clients k WHERE k.id = device_codes.client_id AND` + served + `AND k.epoch = device_codes.client_epoch) `
 
 // deviceAllowed: a citizen agreed. Whether the grant is still alive is for whoever redeems it.
 const deviceAllowed = ` EXISTS (SELECT 1 FROM grants g WHERE g.code = device_codes.code) `
@@ -26,7 +26,7 @@ const deviceAllowed = ` EXISTS (SELECT 1 FROM grants g WHERE g.code = device_cod
 const deviceWaits = ` expires_at > $2 AND denied_at IS NULL AND NOT ` + deviceAllowed + ` AND ` + deviceClient
 
 const addDeviceCode = `INSERT INTO device_codes (code, user_code, client_id, client_epoch, params, created_at, expires_at)
- SELECT $1, $2, $3, k.epoch, $4, $5, $6 FROM clients k WHERE k.id = $3 AND k.state = 'live' AND $FRESH
+ SELECT $1, $2, $3, k.epoch, $4, $5, $6 FROM clients k WHERE k.id = $3 AND` + served + `AND $FRESH
  ON CONFLICT (user_code) DO NOTHING RETURNING 1 AS one`
 
 // AddDeviceCode implements oauth.DeviceCodes.

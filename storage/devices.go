@@ -256,14 +256,23 @@ func (s *Store) BindPhone(ctx context.Context, enrolment identity.ID, d authn.De
 				return err
 			}
 		}
-		if cooloff > 0 {
-			if _, err := tx.exec(ctx, `UPDATE citizens SET cooling_until = $1 WHERE id = $2`, ms(now)+cooloff, bin(d.Citizen)); err != nil {
-				return err
-			}
+		if err := coolOff(ctx, tx, d.Citizen, now, time.Duration(cooloff)*time.Millisecond); err != nil {
+			return err
 		}
 		if err := s.insertDevice(ctx, tx, d); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	}), "binding a phone")
+}
+
+// coolOff has a citizen wait with what is of high value, and never shorter than they
+// had to before.
+func coolOff(ctx context.Context, tx db, citizen identity.ID, now time.Time, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	until := ms(now.Add(wait))
+	_, err := tx.exec(ctx, `UPDATE citizens SET cooling_until = $1 WHERE id = $2 AND coalesce(cooling_until, 0) < $1`, until, bin(citizen))
+	return err
 }

@@ -18,10 +18,15 @@
 //	exchange.go    grants derived from grants
 //	devicecodes.go devices that wait for somebody to answer
 //	farewells.go   the outbox of sessions that ended
+//	signals.go     streams of shared signals, and the outbox of each
+//	notices.go     citizens' notices as an outbox, for the operator's gateway
 //	locks.go       what changes a citizen's logins or factors locks the citizen first
 //	sealing.go     personal data under the data keys
 //	events.go      audit entries, each with its MAC, in the transaction of the act
 //	trail.go       the chain over the audit trail, its end, its export
+//	admission.go   clients on their way in, from draft to live
+//	usage.go       what clients did, by day
+//	watch.go       the trail as auditors search it, and alarms
 //	operator.go    what the command line asks for, and sweeping
 //	db.go          the small interface every operation is written against
 //	pgdb.go        that interface over pgx

@@ -46,15 +46,26 @@ func vouch(d db, e audit.Entry) ([]byte, error) {
 	return e.Vouch(identity.NewID(), auditMAC(keys))
 }
 
-// record writes the event and, when it says so, the citizen's notice. It runs in
-// the transaction of the act it describes, so that neither stands alone.
+// record writes the event, what receivers of shared signals are told of it and, when it
+// says so, the citizen's notice. It runs in the transaction of the act it describes, so
+// that none stands alone. What staff do comes to nothing here when they may not any more, or
+// when the warrant for it was used (SECURITY AD1, AD2).
 func record(ctx context.Context, d db, e audit.Event) error {
+	if err := stand(ctx, d, e); err != nil {
+		return err
+	}
+	if err := spendWarrant(ctx, d, e); err != nil {
+		return err
+	}
 	args, err := eventArgs(d, e)
 	if err != nil {
 		return err
 	}
 	if _, err := d.exec(ctx, insertEvent, args...); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Kind, err)
+	}
+	if err := signal(ctx, d, e); err != nil {
+		return fmt.Errorf("telling of %s: %w", e.Kind, err)
 	}
 	if !notifies(e) {
 		return nil

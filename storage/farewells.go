@@ -27,9 +27,7 @@ func farewell(ctx context.Context, tx db, citizen identity.ID, now time.Time, wh
 		return p, err
 	}, `SELECT DISTINCT g.client_id, coalesce(g.session, g.login_id) FROM grants g
  JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id JOIN clients k ON k.id = g.client_id
- WHERE g.citizen_id = $1 AND g.revoked_at IS NULL AND g.expires_at + 0 > $2 AND g.epoch = c.epoch
-   AND l.ended_at IS NULL AND l.epoch = c.epoch AND (g.offline OR l.expires_at > $2 AND l.idle_at > $2)
-   AND k.state = 'live' AND k.epoch = g.client_epoch AND k.backchannel AND `+redeemed+` AND `+which, bin(citizen), ms(now), login[:])
+ WHERE g.citizen_id = $1 AND`+served+`AND k.backchannel AND `+ending+` AND `+which, bin(citizen), ms(now), login[:])
 	if err != nil {
 		return err
 	}
@@ -39,8 +37,13 @@ func farewell(ctx context.Context, tx db, citizen identity.ID, now time.Time, wh
 			return err
 		}
 	}
-	return nil
+	return signalEnds(ctx, tx, citizen, now, which, login)
 }
+
+// ending is the condition under which a grant g has a session that can end at $2: joined
+// with its login l, its citizen c and its client k.
+const ending = ` g.revoked_at IS NULL AND g.expires_at + 0 > $2 AND g.epoch = c.epoch
+ AND l.ended_at IS NULL AND l.epoch = c.epoch AND (g.offline OR l.expires_at > $2 AND l.idle_at > $2) AND k.epoch = g.client_epoch AND ` + redeemed + ` `
 
 // redeemed: a client that never fetched its tokens was in no session.
 const redeemed = ` (g.code_used_at IS NOT NULL OR g.parent_id IS NOT NULL) `

@@ -86,16 +86,48 @@ func (s *Store) BeginFlow(ctx context.Context, f authn.Flow) error {
 
 // Flow implements authn.Flows.
 func (s *Store) Flow(ctx context.Context, id identity.ID, browser []byte, now time.Time) (authn.Flow, error) {
-	f := authn.Flow{ID: id, Browser: browser}
-	var blob []byte
-	var created, expires int64
-	err := s.db.queryRow(ctx, `SELECT body, citizen_id, epoch, login_id, version, created_at, expires_at FROM flows
- WHERE id = $1 AND browser = $2 AND expires_at > $3`, bin(id), browser, ms(now)).
-		Scan(&blob, &f.Citizen, &f.Epoch, &f.Login, &f.Version, &created, &expires)
+	row := flowRow{f: authn.Flow{ID: id, Browser: browser}}
+	err := s.db.queryRow(ctx, `SELECT `+flowColumns+` FROM flows f `+liveFlow, bin(id), browser, ms(now)).Scan(row.dest()...)
 	if err != nil {
 		return authn.Flow{}, notFound(err, "reading a flow")
 	}
-	plain, err := s.unsealed(seal.PII, "flows", "body", id[:], blob)
+	return s.openFlow(row)
+}
+
+// Visit implements authn.Flows.
+func (s *Store) Visit(ctx context.Context, id identity.ID, browser []byte, now time.Time) (authn.Flow, authn.Account, error) {
+	row := flowRow{f: authn.Flow{ID: id, Browser: browser}}
+	a, err := s.scanAccount(s.db.queryRow(ctx, `SELECT `+accountColumns+`, `+flowColumns+` FROM flows f LEFT JOIN citizens c ON c.id = f.citizen_id `+liveFlow,
+		bin(id), browser, ms(now)), row.dest()...)
+	if err != nil {
+		return authn.Flow{}, authn.Account{}, notFound(err, "reading a flow and its citizen")
+	}
+	f, err := s.openFlow(row)
+	if err != nil {
+		return authn.Flow{}, authn.Account{}, err
+	}
+	return f, a, nil
+}
+
+const (
+	flowColumns = ` f.body, f.citizen_id, f.epoch, f.login_id, f.version, f.created_at, f.expires_at `
+	liveFlow    = ` WHERE f.id = $1 AND f.browser = $2 AND f.expires_at > $3 `
+)
+
+// A flowRow takes flowColumns in.
+type flowRow struct {
+	f                authn.Flow
+	body             []byte
+	created, expires int64
+}
+
+func (r *flowRow) dest() []any {
+	return []any{&r.body, &r.f.Citizen, &r.f.Epoch, &r.f.Login, &r.f.Version, &r.created, &r.expires}
+}
+
+func (s *Store) openFlow(r flowRow) (authn.Flow, error) {
+	f := r.f
+	plain, err := s.unsealed(seal.PII, "flows", "body", f.ID[:], r.body)
 	if err != nil {
 		return authn.Flow{}, known(err, "opening a flow")
 	}
@@ -104,7 +136,7 @@ func (s *Store) Flow(ctx context.Context, id identity.ID, browser []byte, now ti
 		return authn.Flow{}, fmt.Errorf("decoding a flow: %w", err)
 	}
 	f.Need, f.Back, f.Proofs, f.State = body.Need, body.Back, body.Proofs, body.State
-	f.Created, f.Expires = at(created), at(expires)
+	f.Created, f.Expires = at(r.created), at(r.expires)
 	return f, nil
 }
 
@@ -114,9 +146,7 @@ func (s *Store) MoveFlow(ctx context.Context, f *authn.Flow, now time.Time) erro
 	if err != nil {
 		return known(err, "sealing a flow")
 	}
-	ok, err := changed(ctx, s.db, `UPDATE flows SET body = $1, citizen_id = $2, epoch = $3, login_id = $4, version = version + 1
- WHERE id = $5 AND browser = $6 AND version = $7 AND expires_at > $8`,
-		body, bin(f.Citizen), f.Epoch, bin(f.Login), bin(f.ID), f.Browser, f.Version, ms(now))
+	ok, err := changed(ctx, s.db, moveFlow, moveArgs(*f, body, now)...)
 	if err != nil {
 		return known(err, "moving a flow")
 	}
@@ -125,6 +155,13 @@ func (s *Store) MoveFlow(ctx context.Context, f *authn.Flow, now time.Time) erro
 	}
 	f.Version++
 	return nil
+}
+
+const moveFlow = `UPDATE flows SET body = $1, citizen_id = $2, epoch = $3, login_id = $4, version = version + 1
+ WHERE id = $5 AND browser = $6 AND version = $7 AND expires_at > $8`
+
+func moveArgs(f authn.Flow, body []byte, now time.Time) []any {
+	return []any{body, bin(f.Citizen), f.Epoch, bin(f.Login), bin(f.ID), f.Browser, f.Version, ms(now)}
 }
 
 // FinishFlow implements authn.Flows. It is one transaction: the flow's deletion
@@ -145,7 +182,7 @@ func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, 
 			return err
 		}
 		for _, id := range devicesOf(l) {
-			if err := activeIn(ctx, tx, h, f.Citizen, id); err != nil {
+			if err := usedIn(ctx, tx, h, f.Citizen, id, n); err != nil {
 				return err
 			}
 		}
@@ -163,26 +200,24 @@ func (s *Store) FinishFlow(ctx context.Context, f authn.Flow, n authn.NewLogin, 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO logins (id, citizen_id, epoch, device_id, token, proofs, locale, agent, place, created_at, seen_at, idle_at, expires_at, session)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)`,
+		if _, err := tx.exec(ctx, `INSERT INTO logins (id, citizen_id, epoch, device_id, token, proofs, locale, agent, place, created_at, seen_at, idle_at, expires_at, session, source)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14)`,
 			bin(l.ID), bin(f.Citizen), h.epoch, bin(l.Device), n.Token, string(proofs), l.Locale, printable(n.Agent, maxReason), printable(n.Place, maxReason),
-			ms(l.Started), ms(l.Started.Add(n.Idle)), ms(l.Ends), bin(session)); err != nil {
+			ms(l.Started), ms(l.Started.Add(n.Idle)), ms(l.Ends), bin(session), nilBytes(n.Source)); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	}), "finishing a flow")
 }
 
-// activeIn answers identity.ErrEnded unless the held citizen's device is active. A
-// trusted browser is one in its own epoch only.
-func activeIn(ctx context.Context, tx db, h held, citizen, device identity.ID) error {
-	var one int
-	err := tx.queryRow(ctx, `SELECT 1 FROM devices WHERE id = $1 AND citizen_id = $2 AND state = 'active' AND (kind <> 'browser' OR epoch = $3)`,
-		bin(device), bin(citizen), h.epoch).Scan(&one)
-	if errors.Is(err, errNoRows) {
-		return identity.ErrEnded
-	}
-	return err
+// usedIn notes when and where the held citizen's device was used, and answers
+// identity.ErrEnded unless it is active. A trusted browser is one in its own epoch only,
+// and the time of its last use is that of its cookie. A phone is not where the browser is.
+func usedIn(ctx context.Context, tx db, h held, citizen, device identity.ID, n authn.NewLogin) error {
+	return only(ctx, tx, identity.ErrEnded, `UPDATE devices SET last_used_at = CASE WHEN kind = 'browser' THEN last_used_at ELSE $1 END,
+   place = CASE WHEN kind = 'phone' THEN place ELSE $2 END
+ WHERE id = $3 AND citizen_id = $4 AND state = 'active' AND (kind <> 'browser' OR epoch = $5)`,
+		ms(n.Login.Started), printable(n.Place, maxReason), bin(device), bin(citizen), h.epoch)
 }
 
 // replaceLogin ends the login that l takes the place of. What that one gave to

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/oauth"
 )
@@ -29,6 +30,11 @@ type hot interface {
 	ask(ctx context.Context, once []oauth.Once, now time.Time, q question, args ...any) row
 }
 
+// served is the condition under which somebody is served for client k, whom a grant says
+// that it was given to. A client that is being tested has no grant of anybody else: the
+// statement that issues a code compares the epoch under which its citizen was looked at.
+const served = ` k.state IN ('live', 'testing') `
+
 // alive is the condition under which a grant g is, joined with its login l and
 // its citizen c; $NOW stands for the parameter that holds the time. It is the one place that says so
 // (DESIGN D3), and every statement that uses a grant contains it. A device has no
@@ -41,7 +47,7 @@ type hot interface {
 const alive = ` g.revoked_at IS NULL AND g.expires_at + 0 > $NOW
  AND l.ended_at IS NULL AND (g.offline OR l.expires_at > $NOW AND l.idle_at > $NOW)
  AND g.epoch = c.epoch AND l.epoch = c.epoch AND c.state = 'normal'
- AND EXISTS (SELECT 1 FROM clients k WHERE k.id = g.client_id AND k.state = 'live' AND k.epoch = g.client_epoch) `
+ AND EXISTS (SELECT 1 FROM clients k WHERE k.id = g.client_id AND` + served + `AND k.epoch = g.client_epoch) `
 
 // maxLineage is how many grants a grant may descend from: of services that call each
 // other on behalf of a citizen, four in a row are many.
@@ -56,7 +62,7 @@ const maxLineage = 4
 // PostgreSQL prepares anew, all of them, for each grant that came of no other and
 // needs none: that was more than half of what it did for an introspection.
 func lineage(generations int) string {
-	const living = ` p.revoked_at IS NULL AND p.expires_at + 0 > $NOW AND pk.id = p.client_id AND pk.state = 'live' AND pk.epoch = p.client_epoch`
+	const living = ` p.revoked_at IS NULL AND p.expires_at + 0 > $NOW AND pk.id = p.client_id AND pk.state IN ('live', 'testing') AND pk.epoch = p.client_epoch`
 	return fmt.Sprintf(`(g.parent_id IS NULL OR EXISTS (WITH RECURSIVE up (above, n) AS (
  SELECT p.parent_id, 1 FROM grants p, clients pk WHERE p.id = g.parent_id AND%s
  UNION ALL SELECT p.parent_id, up.n + 1 FROM up, grants p, clients pk WHERE up.n < %d AND p.id = up.above AND%s)
@@ -85,52 +91,39 @@ type authJSON struct {
 }
 
 func scanGrant(r row, more ...any) (oauth.Grant, error) {
-	var g oauth.Grant
-	var scope, resource, auth string
-	var created, expires int64
-	var jkt, x5t, details, claims, act *string
-	dest := []any{&g.ID, &g.ClientID, &g.Citizen, &g.Login, &scope, &resource, &g.RedirectURI, &g.Nonce,
-		&auth, &g.Offline, &g.Opaque, &created, &expires, &jkt, &x5t, &g.Session, &details, &claims, &g.Parent, &act}
+	var row struct { // one piece of memory, for what is read on every request
+		g                    oauth.Grant
+		scope, resource      string
+		auth                 []byte
+		created, expires     int64
+		jkt, x5t             nullable
+		details, claims, act nullable
+	}
+	g := &row.g
+	dest := append(make([]any, 0, 20+len(more)), &g.ID, &g.ClientID, &g.Citizen, &g.Login, &row.scope, &row.resource, &g.RedirectURI, &g.Nonce,
+		&row.auth, &g.Offline, &g.Opaque, &row.created, &row.expires, &row.jkt, &row.x5t, &g.Session, &row.details, &row.claims, &g.Parent, &row.act)
 	if err := r.Scan(append(dest, more...)...); err != nil {
 		return oauth.Grant{}, err
 	}
 	var a authJSON
-	if err := json.Unmarshal([]byte(auth), &a); err != nil {
+	if err := json.Unmarshal(row.auth, &a); err != nil {
 		return oauth.Grant{}, fmt.Errorf("grant %v: auth: %w", g.ID, err)
 	}
-	if err := json.Unmarshal([]byte(resource), &g.Resource); err != nil {
+	var err error
+	if g.Resource, err = textList(row.resource); err != nil {
 		return oauth.Grant{}, fmt.Errorf("grant %v: resource: %w", g.ID, err)
 	}
-	if claims != nil {
-		if err := json.Unmarshal([]byte(*claims), &g.Claims); err != nil {
+	if row.claims != "" {
+		if err := json.Unmarshal([]byte(row.claims), &g.Claims); err != nil {
 			return oauth.Grant{}, fmt.Errorf("grant %v: claims: %w", g.ID, err)
 		}
 	}
-	g.Details, g.Act = raw(details), raw(act)
-	g.Scope = strings.Fields(scope)
+	g.Details, g.Act = row.details.json(), row.act.json()
+	g.Scope = strings.Fields(row.scope)
 	g.ACR, g.AMR, g.AuthTime = a.ACR, a.AMR, at(a.Time)
-	g.Created, g.Expires = at(created), at(expires)
-	g.Binding = binding(jkt, x5t)
-	return g, nil
-}
-
-func binding(jkt, x5t *string) oauth.Binding {
-	var b oauth.Binding
-	if jkt != nil {
-		b.JKT = *jkt
-	}
-	if x5t != nil {
-		b.X5T = *x5t
-	}
-	return b
-}
-
-// raw is a JSON column as it is kept; NULL is nil.
-func raw(text *string) json.RawMessage {
-	if text == nil {
-		return nil
-	}
-	return json.RawMessage(*text)
+	g.Created, g.Expires = at(row.created), at(row.expires)
+	g.Binding = oauth.Binding{JKT: string(row.jkt), X5T: string(row.x5t)}
+	return *g, nil
 }
 
 // claimsOrNull keeps no claims as NULL.
@@ -217,14 +210,12 @@ func accessBinding(asked, grant oauth.Binding) oauth.Binding {
 // unspent one that the right client brings with another verifier ends: whoever
 // brought it there is not whom it was given to, and does not get a second try.
 func (s *Store) replayed(ctx context.Context, r oauth.Redemption) error {
-	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
- WHERE code = $2 AND client_id = $3 AND redirect_uri = $4 AND code_challenge = $5
-   AND (code_jkt IS NULL OR code_jkt = $6) AND code_used_at IS NOT NULL`,
-		ms(r.Now), r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT))
-	switch {
-	case err != nil:
+	spent, err := s.cameBack(ctx, "code", r.ClientID, r.Now, `code = $1 AND client_id = $2 AND redirect_uri = $3 AND code_challenge = $4
+   AND (code_jkt IS NULL OR code_jkt = $5) AND code_used_at IS NOT NULL`, r.Code, r.ClientID, r.RedirectURI, r.Challenge, orNull(r.JKT))
+	if err != nil {
 		return err
-	case ok:
+	}
+	if spent {
 		return identity.ErrSpent
 	}
 	if _, err := s.db.exec(ctx, `UPDATE grants SET revoked_at = $1
@@ -271,16 +262,51 @@ func (s *Store) Refresh(ctx context.Context, r oauth.Refreshing) (oauth.Grant, e
 // family (RFC 9700 §4.14.2): a thief may have rotated more than once before the
 // owner came.
 func (s *Store) refused(ctx context.Context, r oauth.Refreshing) error {
-	ok, err := changed(ctx, s.db, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1)
- WHERE refresh_family = $2 AND refresh <> $3 AND client_id = $4 AND (jkt IS NULL OR jkt = $5)`,
-		ms(r.Now), nilBytes(r.Family), r.Token, r.ClientID, orNull(r.JKT))
-	switch {
-	case err != nil:
+	spent, err := s.cameBack(ctx, "refresh token", r.ClientID, r.Now, `refresh_family = $1 AND refresh <> $2 AND client_id = $3 AND (jkt IS NULL OR jkt = $4)`,
+		nilBytes(r.Family), r.Token, r.ClientID, orNull(r.JKT))
+	if err != nil {
 		return err
-	case ok:
+	}
+	if spent {
 		return identity.ErrSpent
 	}
 	return identity.ErrNotFound
+}
+
+// cameBack looks for the grant that something spent was of, and revokes it with its
+// entry in the trail. One that was revoked before has its entry from then.
+func (s *Store) cameBack(ctx context.Context, what, clientID string, now time.Time, where string, args ...any) (found bool, err error) {
+	var live bool
+	look := func(ctx context.Context, d db) error {
+		err := d.queryRow(ctx, `SELECT revoked_at IS NULL FROM grants WHERE `+where, args...).Scan(&live)
+		if found = err == nil; errors.Is(err, errNoRows) {
+			live, err = false, nil
+		}
+		return err
+	}
+	// Mostly it is somebody's guess, and that is to cost one round trip. On SQLite what
+	// spent it may not be committed yet, so only the writer can tell.
+	if s.dialect == postgres {
+		if err := look(ctx, s.db); err != nil || !live {
+			return found, err
+		}
+	}
+	err = s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		if err := look(ctx, tx); err != nil || !live {
+			return err
+		}
+		e := audit.Event{Kind: audit.GrantReplayed, At: now, Actor: audit.BySystem, Client: clientID, Reason: what}
+		err := tx.queryRow(ctx, fmt.Sprintf(`UPDATE grants SET revoked_at = $%d WHERE %s AND revoked_at IS NULL RETURNING citizen_id, login_id`, len(args)+1, where),
+			append(slices.Clone(args), ms(now))...).Scan(&e.Citizen, &e.Login)
+		if errors.Is(err, errNoRows) {
+			return nil // somebody else did, in this moment
+		}
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	return found, err
 }
 
 func contains(have, want []string) bool {
@@ -313,19 +339,22 @@ var (
 )
 
 func scanToken(r row, more ...any) (oauth.TokenInfo, error) {
-	var t oauth.TokenInfo
-	var scope, resource string
-	var jkt, x5t *string
-	var issued, expires int64
-	g, err := scanGrant(r, append([]any{&scope, &resource, &jkt, &x5t, &issued, &expires}, more...)...)
+	var row struct {
+		scope, resource string
+		jkt, x5t        nullable
+		issued, expires int64
+	}
+	g, err := scanGrant(r, append([]any{&row.scope, &row.resource, &row.jkt, &row.x5t, &row.issued, &row.expires}, more...)...)
 	if err != nil {
 		return oauth.TokenInfo{}, err
 	}
-	if err := json.Unmarshal([]byte(resource), &t.Resource); err != nil {
+	t := oauth.TokenInfo{
+		Grant: g, Scope: strings.Fields(row.scope), Binding: oauth.Binding{JKT: string(row.jkt), X5T: string(row.x5t)},
+		Issued: at(row.issued), Expires: at(row.expires),
+	}
+	if t.Resource, err = textList(row.resource); err != nil {
 		return oauth.TokenInfo{}, fmt.Errorf("access token of grant %v: resource: %w", g.ID, err)
 	}
-	t.Grant, t.Scope, t.Binding = g, strings.Fields(scope), binding(jkt, x5t)
-	t.Issued, t.Expires = at(issued), at(expires)
 	return t, nil
 }
 

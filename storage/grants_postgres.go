@@ -20,7 +20,7 @@ const pgIssue = `
 WITH live AS (
   SELECT l.epoch, k.epoch AS client_epoch, coalesce(l.session, l.id) AS session FROM logins l JOIN citizens c ON c.id = l.citizen_id JOIN clients k ON k.id = $4
    WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
-     AND l.epoch = c.epoch AND c.state = 'normal' AND k.state = 'live'
+     AND l.epoch = c.epoch AND c.state = 'normal' AND (k.state = 'live' OR k.state = 'testing' AND k.epoch = $42)
 ), may AS (
   SELECT epoch, client_epoch, session FROM live WHERE $5::boolean OR $6::boolean OR
    (SELECT count(*) FROM (SELECT 1 FROM consents WHERE citizen_id = $2 AND client_id = $4 AND scope = ANY($7::text[])
@@ -65,7 +65,7 @@ func (h pgHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		jsonText(authJSON{g.ACR, g.AMR, ms(g.AuthTime)}), g.Offline, g.Opaque, orNull(g.Binding.JKT), orNull(g.Binding.X5T),
 		n.Code, ms(n.CodeExpires), n.Challenge, orNull(n.CodeJKT), ms(g.Expires), msOrNull(n.ConsentExpires),
 	}, append(event, bin(identity.NewID()), n.Consent && notifies(n.Event), terms,
-		bin(g.Session), orNull(string(g.Details)), claimsOrNull(g.Claims), mac)...)...).Scan(&live, &may, &issued)
+		bin(g.Session), orNull(string(g.Details)), claimsOrNull(g.Claims), mac, n.Epoch)...)...).Scan(&live, &may, &issued)
 	switch {
 	case isConflict(err):
 		return identity.ErrSpent // a device code that somebody else has answered

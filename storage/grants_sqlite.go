@@ -21,8 +21,8 @@ func (h liteHot) issueCode(ctx context.Context, n oauth.NewCode) error {
 		var sitting identity.ID
 		err := tx.queryRow(ctx, `SELECT l.epoch, k.epoch, coalesce(l.session, l.id) FROM logins l JOIN citizens c ON c.id = l.citizen_id JOIN clients k ON k.id = $4
  WHERE l.id = $1 AND l.citizen_id = $2 AND l.ended_at IS NULL AND l.expires_at > $3 AND l.idle_at > $3
-   AND l.epoch = c.epoch AND c.state = 'normal' AND k.state = 'live'`,
-			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID).Scan(&epoch, &clientEpoch, &sitting)
+   AND l.epoch = c.epoch AND c.state = 'normal' AND (k.state = 'live' OR k.state = 'testing' AND k.epoch = $5)`,
+			bin(g.Login), bin(g.Citizen), ms(g.Created), g.ClientID, n.Epoch).Scan(&epoch, &clientEpoch, &sitting)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrEnded
 		}

@@ -27,6 +27,9 @@ func (s *Store) ReportLoss(ctx context.Context, r loss.Report, e audit.Event) er
 		if err := spendProof(ctx, tx, r, e.At); err != nil {
 			return err
 		}
+		if err := byRelative(ctx, tx, r, e); err != nil {
+			return err
+		}
 		gone, err := s.suspend(ctx, tx, r, e)
 		if err != nil {
 			return err

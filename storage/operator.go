@@ -97,8 +97,17 @@ func (s *Store) sealCitizen(c NewCitizen, now time.Time) (sealedCitizen, error) 
 			return sealedCitizen{}, fmt.Errorf("sealing a citizen's claims: %w", err)
 		}
 	}
-	done.args = append(done.args, handle, nilBytes(c.Code), msOrNull(c.Expires), nilBytes(further))
+	done.args = append(done.args, handle, nilBytes(c.Code), msOrNull(c.Expires), nilBytes(further), regionOf(c))
 	return done, nil
+}
+
+// regionOf is the division an ID number was given out in (GB 11643): a county, and nobody.
+func regionOf(c NewCitizen) any {
+	const digits = 6
+	if id := c.IDNumber.Reveal(); len(id) > digits {
+		return id[:digits]
+	}
+	return nil
 }
 
 // ImportCitizens stores all of them or, with an *ImportError, none. e is written
@@ -132,8 +141,8 @@ func (s *Store) ImportCitizens(ctx context.Context, citizens []NewCitizen, e aud
 			if len(taken) > 0 {
 				continue // nothing will be kept; only look for what else is taken
 			}
-			if _, err := tx.exec(ctx, `INSERT INTO citizens (id, state, state_at, name, id_number, phone, card_number, user_handle, activation_hash, activation_expires, created_at, updated_at, claims)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $3, $3, $11)`, ready[i].args...); err != nil {
+			if _, err := tx.exec(ctx, `INSERT INTO citizens (id, state, state_at, name, id_number, phone, card_number, user_handle, activation_hash, activation_expires, created_at, updated_at, claims, region)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $3, $3, $11, $12)`, ready[i].args...); err != nil {
 				return err
 			}
 			one := e
@@ -287,13 +296,13 @@ func (s *Store) SetCardState(ctx context.Context, citizen identity.ID, to identi
 
 // ResetFactors takes every way of signing in from a citizen, phones and password
 // included, ends what was made with them, and leaves an activation code with
-// which they begin anew. Nobody chooses or sees a secret of theirs on the way
-// (SECURITY PW5). A frozen or lost card stays what it is: what was lost with it is
+// which they begin anew, or without one until IssueActivation. Nobody chooses or sees a
+// secret of theirs on the way (SECURITY PW5). A frozen or lost card stays what it is: what was lost with it is
 // dead before anybody unfreezes it.
 func (s *Store) ResetFactors(ctx context.Context, citizen identity.ID, code []byte, expires time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET password = NULL, password_at = NULL, greeting = NULL, activated_at = NULL,
-   activation_hash = $1, activation_expires = $2 WHERE id = $3 AND state <> 'cancelled'`, code, ms(expires), bin(citizen)); err != nil {
+   activation_hash = $1, activation_expires = $2 WHERE id = $3 AND state <> 'cancelled'`, nilBytes(code), msOrNull(expires), bin(citizen)); err != nil {
 			return err
 		}
 		for _, sql := range []string{
@@ -314,28 +323,6 @@ func (s *Store) ResetFactors(ctx context.Context, citizen identity.ID, code []by
 		}
 		return record(ctx, tx, e)
 	}), "resetting factors")
-}
-
-// A NewStaff is somebody who is invited to the console.
-type NewStaff struct {
-	ID         identity.ID
-	Name       string
-	Roles      []string
-	Invitation []byte // keyed hash
-	Expires    time.Time
-}
-
-// AddStaff stores an invitation. A name that is there already is
-// identity.ErrConflict.
-func (s *Store) AddStaff(ctx context.Context, n NewStaff, e audit.Event) error {
-	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := only(ctx, tx, identity.ErrConflict, `INSERT INTO staff (id, name, roles, state, invitation, expires_at, created_at)
- VALUES ($1, $2, $3, 'invited', $4, $5, $6) ON CONFLICT (name) DO NOTHING`,
-			bin(n.ID), n.Name, jsonText(n.Roles), n.Invitation, ms(n.Expires), ms(e.At)); err != nil {
-			return err
-		}
-		return record(ctx, tx, e)
-	}), "adding staff")
 }
 
 // RewrapKeys wraps every data key under another key-encryption key: all or none.
@@ -402,8 +389,12 @@ func sweeps() []sweeping {
 		{"access_tokens", "token", "expires_at <= $1", 0},
 		{"grants", "id", "(expires_at <= $1 OR revoked_at <= $1 OR code_used_at IS NULL AND code_expires_at <= $1)", keepGrants},
 		{"logins", "id", "coalesce(ended_at, expires_at) <= $1", keepLogins},
+		{"staff_sessions", "id", "coalesce(ended_at, ends_at) <= $1", keepLogins},
+		{"risk_holds", "key", "expires_at <= $1", 0},
+		{"relatives", "id", "expires_at <= $1", 0},
 		{"initial_tokens", "hash", "expires_at <= $1", keepGrants},
 		{"farewells", "id", "at <= $1", farewellLife},
+		{"signals", "id", "at <= $1", signalLife},
 		{"loss_receipts", "number", "at <= $1", keepLogins},
 		{"liveness_sessions", "id", "ends_at <= $1", keepLogins},
 	}
@@ -427,6 +418,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (map[string]int64, err
 				break
 			}
 		}
+	}
+	n, err := s.sweepUsage(ctx, now)
+	if err != nil {
+		return gone, fmt.Errorf("sweeping client_usage: %w", err)
+	}
+	if n > 0 {
+		gone["client_usage"] = n
 	}
 	return gone, nil
 }

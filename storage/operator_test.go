@@ -14,6 +14,7 @@ import (
 
 	"ecardid/audit"
 	"ecardid/authn"
+	"ecardid/console"
 	"ecardid/identity"
 	"ecardid/internal/idnumber"
 	"ecardid/internal/seal"
@@ -199,12 +200,12 @@ func TestCardsMoveAndResets(t *testing.T) {
 func TestStaffAndKeys(t *testing.T) {
 	opStores(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
-		n := NewStaff{ID: identity.NewID(), Name: "li.na", Roles: []string{"auditor"}, Invitation: []byte("h"), Expires: opNow}
-		if err := s.AddStaff(ctx, n, opEvent(audit.StaffAdded)); err != nil {
+		n := console.Staff{ID: identity.NewID(), Name: "li.na", Roles: []console.Role{console.Auditor}}
+		if err := s.InviteStaff(ctx, n, []byte("h"), opNow, opEvent(audit.StaffAdded)); err != nil {
 			t.Fatal(err)
 		}
 		n.ID = identity.NewID()
-		if err := s.AddStaff(ctx, n, opEvent(audit.StaffAdded)); !errors.Is(err, identity.ErrConflict) {
+		if err := s.InviteStaff(ctx, n, []byte("h"), opNow, opEvent(audit.StaffAdded)); !errors.Is(err, identity.ErrConflict) {
 			t.Errorf("a name twice: %v", err)
 		}
 		old, fresh := opKEK(t, 7), opKEK(t, 8)

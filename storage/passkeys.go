@@ -84,6 +84,9 @@ func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device
 			bin(p.ID), bin(p.Citizen), bin(p.Device), p.Name, p.Credential.ID, string(credential), int64(p.Credential.SignCount), ms(p.Created)); err != nil {
 			return err
 		}
+		if err := coolOff(ctx, tx, p.Citizen, e.At, p.CoolOff); err != nil {
+			return err
+		}
 		if f != nil && f.State.Recovered {
 			if epoch, err = upheaveIn(ctx, tx, f, e.At); err != nil {
 				return err

@@ -84,22 +84,6 @@ func (s *Store) DataKeys(ctx context.Context) ([]seal.WrappedKey, error) {
 	return rows, nil
 }
 
-// ReplaceDataKeys stores rewrapped keys in place of what they were: all or none.
-func (s *Store) ReplaceDataKeys(ctx context.Context, keys []seal.WrappedKey) error {
-	err := s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		for _, k := range keys {
-			if _, err := tx.exec(ctx, `UPDATE data_keys SET wrapped = $1, state = $2 WHERE id = $3`, k.Wrapped, string(k.State), int64(k.ID)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("replacing data keys: %w", err)
-	}
-	return nil
-}
-
 // putDataKey reports whether the key is there because of it.
 func putDataKey(ctx context.Context, d db, k seal.WrappedKey) (bool, error) {
 	return changed(ctx, d, `INSERT INTO data_keys (id, purpose, version, state, wrapped, seals, created_at)
@@ -119,13 +103,14 @@ func (s *Store) sealed(purpose seal.Purpose, table, column string, row, plain []
 	return keys.Seal(purpose, seal.Place{Table: table, Column: column, Row: row}, plain)
 }
 
-// unsealed opens what sealed made; NULL is nil.
+// unsealed opens what sealed made; NULL is nil, and so is the nothing that is left of a
+// closed account.
 func (s *Store) unsealed(purpose seal.Purpose, table, column string, row, blob []byte) ([]byte, error) {
 	keys := s.keys.Load()
 	if keys == nil {
 		return nil, ErrLockedAway
 	}
-	if blob == nil {
+	if len(blob) == 0 {
 		return nil, nil
 	}
 	return keys.Unseal(purpose, seal.Place{Table: table, Column: column, Row: row}, blob)

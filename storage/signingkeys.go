@@ -97,7 +97,7 @@ func (s *Store) ChangeKeys(ctx context.Context, plan func([]oauth.StoredKey) ([]
 
 // Record implements the journals of authn and oauth.
 func (s *Store) Record(ctx context.Context, e audit.Event) error {
-	if !e.Notify {
+	if !e.Notify && e.Standing == (audit.Standing{}) && e.Warrant.IsZero() {
 		return wrap(record(ctx, s.db, e), "recording an event")
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error { return record(ctx, tx, e) }), "recording an event")

@@ -155,8 +155,9 @@ func (s *Store) lockTrail(ctx context.Context, tx db) error {
 }
 
 // AuditHead is where the chain ends, to be attested. A trail whose end is not where
-// it was left is an *audit.TrailError.
-func (s *Store) AuditHead(ctx context.Context) (head audit.Head, err error) {
+// it was left is an *audit.TrailError, and so is one that earlier heads, zero ones apart,
+// are no part of: it went back since they were seen, whether it has grown again or not.
+func (s *Store) AuditHead(ctx context.Context, earlier ...audit.Head) (head audit.Head, err error) {
 	_, check, err := s.auditKeys()
 	if err != nil {
 		return audit.Head{}, err
@@ -168,7 +169,10 @@ func (s *Store) AuditHead(ctx context.Context) (head audit.Head, err error) {
 			return err
 		}
 		var err error
-		if head, _, err = readHead(ctx, tx, check); errors.As(err, &wrong) {
+		if head, _, err = readHead(ctx, tx, check); err == nil {
+			err = remains(ctx, tx, head, earlier)
+		}
+		if errors.As(err, &wrong) {
 			return nil
 		}
 		wrong = nil
@@ -178,6 +182,26 @@ func (s *Store) AuditHead(ctx context.Context) (head audit.Head, err error) {
 		return audit.Head{}, wrong
 	}
 	return head, wrap(err, "reading the head of the audit trail")
+}
+
+// remains looks for earlier heads in a trail that ends with head.
+func remains(ctx context.Context, d db, head audit.Head, earlier []audit.Head) error {
+	for _, was := range earlier {
+		switch {
+		case was == audit.Head{}:
+			continue
+		case was.Number > head.Number:
+			return &audit.TrailError{Number: head.Number + 1, Cause: audit.ErrTruncated}
+		}
+		is, err := storedHead(ctx, d, `SELECT link, hash FROM audit WHERE link = $1`, was.Number)
+		if err != nil {
+			return err
+		}
+		if is != was {
+			return &audit.TrailError{Number: was.Number, Cause: audit.ErrRewritten}
+		}
+	}
+	return nil
 }
 
 // ChainAudit links the entries written since the last time, in the order of seq,

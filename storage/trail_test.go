@@ -44,7 +44,7 @@ func behind(t *testing.T, s *Store, edits []string, test func(ctx context.Contex
 	undo := errors.New("undo")
 	err := s.db.tx(t.Context(), func(ctx context.Context, tx db) error {
 		for _, sql := range edits {
-			if n, err := tx.exec(ctx, sql); err != nil || n == 0 && !strings.HasPrefix(sql, "ALTER") {
+			if n, err := tx.exec(ctx, sql); err != nil || n == 0 && !strings.HasPrefix(sql, "ALTER") && !strings.HasPrefix(sql, "DROP") {
 				return fmt.Errorf("%s: %d rows, %w", sql, n, err)
 			}
 		}
@@ -169,13 +169,14 @@ func TestAnInsertedEntryShows(t *testing.T) {
 		}{
 			{"without-mac", `INSERT INTO audit (` + columns + `) SELECT ` + columns + ` FROM audit WHERE link = 2`, audit.ErrInserted, audit.ErrInserted},
 			{"with-another's-mac", `INSERT INTO audit (at, kind, actor, mac) SELECT at, 'citizen.restore', actor, mac FROM audit WHERE link = 2`, audit.ErrInserted, audit.ErrInserted},
-			// The MAC is right and the nonce was there before: verify remembers it.
+			// The MAC is right and the nonce was there before: verify remembers it, also where
+			// somebody took the index away that keeps it out.
 			{"a-copy", `INSERT INTO audit (` + columns + `, mac) SELECT ` + columns + `, mac FROM audit WHERE link = 2`, audit.ErrRepeated, nil},
 			{"at-the-end-of-the-chain", `INSERT INTO audit (` + columns + `, mac, link, hash) SELECT ` + columns + `, mac, 6, hash FROM audit WHERE link = 2`, audit.ErrAltered, nil}, // nothing waits, so nobody looks yet
 			{"before-the-chain", `INSERT INTO audit (` + columns + `, mac, link, hash) SELECT ` + columns + `, mac, 0, hash FROM audit WHERE link = 2`, audit.ErrGap, nil},
 			{"with-an-odd-id", `INSERT INTO audit (at, kind, actor, citizen_id, mac) SELECT at, kind, actor, substr(citizen_id, 1, 3), mac FROM audit WHERE link = 2`, audit.ErrAltered, audit.ErrInserted},
 		} {
-			behind(t, s, []string{test.edit}, func(ctx context.Context, s *Store) {
+			behind(t, s, []string{`DROP INDEX audit_mac`, test.edit}, func(ctx context.Context, s *Store) {
 				_, err := s.VerifyAudit(ctx)
 				if !errors.Is(err, test.want) || !errors.As(err, new(*audit.TrailError)) {
 					t.Errorf("%s: verify says %v, want %v", test.name, err, test.want)
@@ -356,6 +357,21 @@ func TestExportAndCheckpoints(t *testing.T) {
 				t.Errorf("nor offline: %v", err)
 			}
 		})
+		// Whoever gets an export of a trail that was edited finds it out without us.
+		for what, edits := range map[string][]string{
+			"edited":  {`UPDATE audit SET reason = 'found' WHERE link = 2`},
+			"deleted": {`DELETE FROM audit WHERE link = 2`},
+			"swapped": {`UPDATE audit SET link = 100 WHERE link = 2`, `UPDATE audit SET link = 2 WHERE link = 3`, `UPDATE audit SET link = 3 WHERE link = 100`},
+			"forged":  {`UPDATE audit SET kind = 'login.finish', mac = NULL WHERE link = 2`},
+			"emptied": {`UPDATE audit SET hash = NULL WHERE link = 2`},
+		} {
+			behind(t, s, edits, func(ctx context.Context, s *Store) {
+				var wrong *audit.TrailError
+				if _, err := verify(export(ctx, s, time.Time{}, opNow)); !errors.As(err, &wrong) || wrong.Number != 2 {
+					t.Errorf("an export of a trail that was %s: %v", what, err)
+				}
+			})
+		}
 		// A broken trail can be shown to somebody, and nobody vouches for it.
 		behind(t, s, []string{`DELETE FROM audit WHERE link = 7`}, func(ctx context.Context, s *Store) {
 			file := export(ctx, s, time.Time{}, opNow)

@@ -32,7 +32,7 @@ func TestHotOperationsAreOneTrip(t *testing.T) {
 // crowded are the tables that grow with the people. Nothing a person waits for may
 // read one of them from end to end.
 var crowded = []string{"citizens", "aliases", "totps", "recovery_codes", "devices", "passkeys", "flows", "logins", "attempts", "enrolments",
-	"approvals", "ceremonies", "liveness_sessions", "requests", "grants", "access_tokens", "consents", "replay", "notices", "farewells", "device_codes"}
+	"approvals", "ceremonies", "liveness_sessions", "requests", "grants", "access_tokens", "consents", "replay", "notices", "farewells", "device_codes", "risk_holds"}
 
 // patient are statements that may: an operator suspends a client once in a while,
 // and the requests that wait are few.

@@ -118,11 +118,14 @@ type AccountSessions struct {
 	Sessions []Session
 }
 
+// Agreed is one thing an application may know or do, and what for.
+type Agreed struct{ Title, Purpose, Basis Text }
+
 // Consented is a consent in force.
 type Consented struct {
 	ID              string
 	Client, Host    Text
-	Scopes          []Text
+	Scopes          []Agreed
 	Since, LastUsed time.Time
 }
 
@@ -131,6 +134,58 @@ type AccountConsents struct {
 	Account
 	Consents []Consented
 }
+
+// AccountActivity is the citizen's own part of the trail.
+type AccountActivity struct {
+	Account
+	Entries             []Activity
+	OlderURL, NewestURL string
+}
+
+// Relative in the citizen's list.
+type Relative struct {
+	ID     string
+	Name   Text // masked
+	Card   Text // masked, as it was typed
+	Agreed time.Time
+	Ends   time.Time // of a question
+}
+
+// AccountRelatives lists who may report a loss for the citizen, and for whom they may.
+type AccountRelatives struct {
+	Account
+	Mine   []Relative // named by the citizen
+	Asking []Relative // have named the citizen and wait for an answer
+	Theirs []Relative // for whom the citizen may report
+	Most   int
+}
+
+// AccountData is where a copy is taken, and where the way out is.
+type AccountData struct {
+	Account
+	CloseURL string
+}
+
+// AccountClose asks for a phrase before the account ends for good.
+type AccountClose struct {
+	Account
+	Phrase  Text
+	BackURL string
+}
+
+// AccountClosed says goodbye.
+type AccountClosed struct{}
+
+func (AccountActivity) file() string  { return "account-activity" }
+func (AccountRelatives) file() string { return "account-relatives" }
+func (AccountData) file() string      { return "account-data" }
+func (AccountClose) file() string     { return "account-close" }
+func (AccountClosed) file() string    { return "account-closed" }
+
+func (AccountActivity) section() string  { return "activity" }
+func (AccountRelatives) section() string { return "home" }
+func (AccountData) section() string      { return "home" }
+func (AccountClose) section() string     { return "home" }
 
 func (AccountHome) file() string     { return "account-home" }
 func (AccountSecurity) file() string { return "account-security" }

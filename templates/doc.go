@@ -16,6 +16,7 @@
 //	RecoveryCode         code                      code-submit
 //	PhoneApprove         -                         phone-continue
 //	PasskeyStep          -                         passkey-login
+//	Held                 (links)                   held-continue
 //	BindDevice           -                         device-bind, device-skip
 //	StepUp               -                         step-continue
 //	LivenessStart        face-consent=yes          liveness-start
@@ -41,7 +42,28 @@
 //	LossUndo             username, password, code   undo-submit
 //	AccountSessions      do=session-end (id) | sessions-end-others
 //	AccountConsents      do=consent-withdraw (id)
+//	AccountRelatives     do=relative-name (card) | relative-agree (id) | relative-end (id) |
+//	                     relative-report (id, what=phone|card)
+//	AccountData          -                         data-take
+//	AccountClose         confirm                   close-submit
 //	AddPhone             -                         phone-continue
+//
+// Staff's pages are [ConsolePage]s in a [Console]: a second set with sentences of its own,
+// parsed when somebody first asks for one. What holds for all of them:
+//
+//	page                 fields                    buttons (id = name)
+//	ConsoleSignIn        -                         passkey-login
+//	ConsoleInvitation    code                      code-submit, then passkey-create
+//	ConsoleStepUp        -                         passkey-login
+//	ConsoleAct           reason                    act-confirm
+//	ConsoleCitizens      number                    citizen-search
+//	ConsoleCitizen       (links)
+//	ConsoleQuestions     a field for each          answers-submit
+//	ConsoleBulk          what=phone|card, cards    bulk-check, then reason and act-confirm
+//	ConsoleOneRequest    reason (to reject)        request-approve, request-reject,
+//	                                               request-withdraw, request-continue
+//	ConsoleAppointment   name role-ROLE unit       staff-submit
+//	(the frame)          -                         sign-out, links nav-WORD
 //
 // The header's language and elder-mode switch posts to Links.Preferences with
 // "csrf", "back" (View.Path) and one of "locale" (zh-CN or en) or "elder" (on or

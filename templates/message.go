@@ -38,7 +38,13 @@ const (
 	ProblemDeviceTries   Key = "problem.device-tries"   // too many of them, with "minutes"
 	ProblemLost          Key = "problem.lost"           // a report of a loss, whatever was wrong with it
 	ProblemUndo          Key = "problem.undo"           // undoing one, likewise
+	ProblemCard          Key = "problem.card"           // no card number, or one's own
+	ProblemRelatives     Key = "problem.relatives"      // enough of them, or named already; with "most"
+	ProblemReported      Key = "problem.reported"       // the card was reported before, or ended
+	ProblemTomorrow      Key = "problem.tomorrow"       // enough of this for one day
+	ProblemPhrase        Key = "problem.phrase"         // not what was to be typed
 	ProblemOtherPhone    Key = "problem.other-phone"    // another phone has taken its place
+	ProblemUnusual       Key = "problem.unusual"        // one more proof, because this sign-in is not like the others
 
 	NoticeSaved            Key = "notice.saved"
 	NoticeRemoved          Key = "notice.removed"
@@ -50,13 +56,22 @@ const (
 	NoticeActivated        Key = "notice.activated"
 	NoticePhoneAdded       Key = "notice.phone-added"
 	NoticeDeviceRestored   Key = "notice.device-restored"
+	NoticeRelativeAsked    Key = "notice.relative-asked"
+
+	ClosePhrase Key = "account-close.phrase" // to be typed by whoever closes their account
 
 	ErrorTitle        Key = "error.title"         // anything without a better name
 	ErrorNext         Key = "error.next"          //
 	ErrorRequestTitle Key = "error.request.title" // the application's request is wrong; not the person's fault
 	ErrorRequestNext  Key = "error.request.next"
+	ErrorLapsedTitle  Key = "error.lapsed.title" // the application's admission has run out
+	ErrorLapsedNext   Key = "error.lapsed.next"
+	ErrorTestingTitle Key = "error.testing.title" // the application is tested, and not with this person
+	ErrorTestingNext  Key = "error.testing.next"
 	ErrorExpiredTitle Key = "error.expired.title" // the flow is gone, or belongs to another browser
 	ErrorExpiredNext  Key = "error.expired.next"
+	ErrorUnusualTitle Key = "error.unusual.title" // 403: the rules about sign-ins refuse this one
+	ErrorUnusualNext  Key = "error.unusual.next"
 	ErrorMissingTitle Key = "error.missing.title" // 404
 	ErrorMissingNext  Key = "error.missing.next"
 	ErrorDeniedTitle  Key = "error.denied.title" // 403: form token, origin, or not yours
@@ -75,10 +90,11 @@ func spoken() []Key {
 		ProblemPasskeyMake, ProblemPhoneRefused, ProblemPhoneWaiting, ProblemExpired, ProblemForm, ProblemFaceConsent,
 		ProblemLiveness, ProblemLivenessDown, ProblemActivation, ProblemPasswordShort, ProblemPasswordLong,
 		ProblemPasswordWeak, ProblemPasswordWrong, ProblemGreeting, ProblemName, ProblemLastFactor, ProblemFreshLogin,
-		ProblemDeviceCode, ProblemDeviceTries,
+		ProblemDeviceCode, ProblemDeviceTries, ProblemUnusual, ErrorUnusualTitle, ErrorUnusualNext,
 		NoticeSaved, NoticeRemoved, NoticePasswordChanged, NoticeDeviceEnded, NoticeSessionEnded, NoticeSessionsEnded,
-		NoticeConsentWithdrawn, NoticeActivated, NoticePhoneAdded, NoticeDeviceRestored,
-		ErrorTitle, ErrorNext, ErrorRequestTitle, ErrorRequestNext, ErrorExpiredTitle, ErrorExpiredNext,
+		NoticeConsentWithdrawn, NoticeActivated, NoticePhoneAdded, NoticeDeviceRestored, NoticeRelativeAsked, ClosePhrase,
+		ProblemCard, ProblemRelatives, ProblemReported, ProblemTomorrow, ProblemPhrase,
+		ErrorTitle, ErrorNext, ErrorLapsedTitle, ErrorLapsedNext, ErrorTestingTitle, ErrorTestingNext, ErrorRequestTitle, ErrorRequestNext, ErrorExpiredTitle, ErrorExpiredNext,
 		ErrorMissingTitle, ErrorMissingNext, ErrorDeniedTitle, ErrorDeniedNext, ErrorLevelTitle, ErrorLevelNext,
 		ErrorMethodTitle, ErrorMethodNext,
 	}
@@ -87,6 +103,9 @@ func spoken() []Key {
 	}
 	for _, kind := range newsKinds() {
 		keys = append(keys, NewsOf(kind).Key)
+	}
+	for _, kind := range activityKinds() {
+		keys = append(keys, ActivityOf(kind, BySelf).Key)
 	}
 	return keys
 }

@@ -22,7 +22,10 @@ func newsKinds() []string {
 		"login.finish", "citizen.activate", "citizen.freeze", "citizen.restore", "activation.issue", "factors.reset",
 		"password.change", "greeting.change", "totp.bind", "totp.remove", "recovery.renew", "recovery.use",
 		"passkey.bind", "passkey.remove", "passkey.clone", "device.bind", "device.end", "device.restore", "loss.report", "loss.undo", "device.reuse",
-		"phone.deny", "consent.give", "consent.cooloff", "consent.withdraw", newsOther,
+		"phone.deny", "consent.give", "consent.cooloff", "consent.withdraw",
+		"citizen.cancel", "citizen.reveal", "device.suspend", "device.confirm", "login.end", "login.end-all", "caller.refuse",
+		"risk.hold", "risk.refuse",
+		"relative.ask", "relative.agree", "relative.end", newsOther,
 	}
 }
 

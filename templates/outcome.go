@@ -87,10 +87,11 @@ func (Privacy) file() string       { return "privacy" }
 // every returns a zero value of each page. A page that is not here has no template.
 func every() []Page {
 	return []Page{
-		Login{}, Connect{}, Connected{}, SecondFactor{}, TOTPCode{}, RecoveryCode{}, PhoneApprove{}, PasskeyStep{}, BindDevice{}, StepUp{},
+		Login{}, Connect{}, Connected{}, SecondFactor{}, TOTPCode{}, RecoveryCode{}, PhoneApprove{}, PasskeyStep{}, Held{}, BindDevice{}, StepUp{},
 		LivenessStart{}, LivenessWaiting{}, LivenessResult{}, Consent{}, FormPost{},
 		Activate{}, ActivatePassword{}, ActivateGreeting{}, EnrolChoice{}, EnrolTOTP{}, EnrolPasskey{}, RecoveryCodes{},
 		AccountHome{}, AccountSecurity{}, PasswordChange{}, AccountDevices{}, AddPhone{}, AccountSessions{}, AccountConsents{},
+		AccountActivity{}, AccountRelatives{}, AccountData{}, AccountClose{}, AccountClosed{},
 		Error{}, Busy{}, Cancel{}, LogoutConfirm{}, SignedOut{}, Lost{}, LossReceipt{}, LossUndo{}, Privacy{},
 	}
 }

@@ -30,6 +30,7 @@ type Pages struct {
 	assets map[string]asset
 	sets   map[Locale]*template.Template // every page of a language, and the frame
 	langs  map[Locale]lexicon
+	desk   func() (*desk, error) // the console's pages, parsed when first asked for
 }
 
 // site is what the frame says about us.
@@ -122,6 +123,12 @@ func load(c Config, html, locales fs.FS) (*Pages, error) {
 	if err := compare(langs, needed); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
+	// A server whose console cannot be shown does not start. What was parsed for this is
+	// let go: most replicas never show it.
+	if _, err := loadDesk(consoleHTML, html, consoleLocales, langs); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	p.desk = sync.OnceValues(func() (*desk, error) { return loadDesk(consoleHTML, html, consoleLocales, langs) })
 	// html/template escapes at the first execution; have that behind us, and with it
 	// every misspelt field.
 	for i, l := range Locales() {
@@ -160,25 +167,8 @@ func parsePages(html fs.FS, lang lexicon, needed map[Key][]string) (*template.Te
 			continue
 		}
 		known[name] = true
-		t, err := template.New(name).Funcs(lang.funcs()).ParseFS(html, "html/"+name+".html")
-		if err != nil {
+		if err := addPage(set, lang, html, "html/", name); err != nil {
 			return nil, err
-		}
-		for _, block := range []string{blockTitle, blockMain} {
-			if t.Lookup(block) == nil {
-				return nil, fmt.Errorf("page %s has no %s", name, block)
-			}
-		}
-		for _, b := range t.Templates() {
-			switch block := b.Name(); {
-			case b.Tree == nil || block == name+".html": // what is outside the blocks: nothing
-			case block != blockTitle && block != blockMain && block != blockAfter:
-				return nil, fmt.Errorf("page %s has a block %s that nothing shows", name, block)
-			default:
-				if _, err := set.AddParseTree(inSet(name, block), b.Tree); err != nil {
-					return nil, err
-				}
-			}
 		}
 	}
 	if needed != nil {
@@ -198,6 +188,31 @@ func parsePages(html fs.FS, lang lexicon, needed map[Key][]string) (*template.Te
 	return set, nil
 }
 
+// addPage parses one page's file and puts its blocks into the set.
+func addPage(set *template.Template, lang lexicon, html fs.FS, dir, name string) error {
+	t, err := template.New(name).Funcs(lang.funcs()).ParseFS(html, dir+name+".html")
+	if err != nil {
+		return err
+	}
+	for _, block := range []string{blockTitle, blockMain} {
+		if t.Lookup(block) == nil {
+			return fmt.Errorf("page %s has no %s", name, block)
+		}
+	}
+	for _, b := range t.Templates() {
+		switch block := b.Name(); {
+		case b.Tree == nil || block == name+".html": // what is outside the blocks: nothing
+		case block != blockTitle && block != blockMain && block != blockAfter:
+			return fmt.Errorf("page %s has a block %s that nothing shows", name, block)
+		default:
+			if _, err := set.AddParseTree(inSet(name, block), b.Tree); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Render writes the page. It renders into a buffer first: on an error nothing has
 // been written, and the caller can still answer with another page.
 func (p *Pages) Render(w io.Writer, v View, page Page) error {
@@ -205,17 +220,21 @@ func (p *Pages) Render(w io.Writer, v View, page Page) error {
 		return errors.New("templates: no page")
 	}
 	v.Locale = v.Locale.known()
+	if c, ok := page.(Console); ok {
+		return p.renderConsole(w, v, c)
+	}
 	if err := v.check(); err != nil {
 		return fmt.Errorf("rendering %s: %w", page.file(), err)
 	}
-	set, name := p.sets[v.Locale], page.file()
 	f := frame{View: v, Site: p.site, Page: page}
+	return render(w, p.sets[v.Locale], "frame", page.file(), &f, map[string]*template.HTML{blockTitle: &f.Title, blockMain: &f.Main, blockAfter: &f.After})
+}
+
+// render executes a page's blocks, one by one, into f, and then the frame around them.
+func render(w io.Writer, set *template.Template, around, name string, f any, into map[string]*template.HTML) error {
 	var b bytes.Buffer
-	for _, block := range []struct {
-		name string
-		text *template.HTML
-	}{{blockTitle, &f.Title}, {blockMain, &f.Main}, {blockAfter, &f.After}} {
-		t := set.Lookup(inSet(name, block.name))
+	for block, text := range into {
+		t := set.Lookup(inSet(name, block))
 		if t == nil {
 			continue
 		}
@@ -223,10 +242,10 @@ func (p *Pages) Render(w io.Writer, v View, page Page) error {
 		if err := t.Execute(&b, f); err != nil {
 			return fmt.Errorf("rendering %s: %w", name, err)
 		}
-		*block.text = template.HTML(b.String()) // the template has escaped it
+		*text = template.HTML(b.String()) // the template has escaped it
 	}
 	b.Reset()
-	if err := set.ExecuteTemplate(&b, "frame", f); err != nil {
+	if err := set.ExecuteTemplate(&b, around, f); err != nil {
 		return fmt.Errorf("rendering %s: %w", name, err)
 	}
 	_, err := b.WriteTo(w)
@@ -247,13 +266,14 @@ func (l lexicon) funcs() template.FuncMap {
 			}
 			return Step{}
 		},
-		"problem": func(p Page) Message {
+		"word": l.word,
+		"problem": func(p any) Message {
 			if s, ok := p.(interface{ problem() Message }); ok {
 				return s.problem()
 			}
 			return Message{}
 		},
-		"notice": func(p Page) Message {
+		"notice": func(p any) Message {
 			if s, ok := p.(interface{ notice() Message }); ok {
 				return s.notice()
 			}

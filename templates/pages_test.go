@@ -89,6 +89,14 @@ func TestGalleryHasEveryPage(t *testing.T) {
 			t.Errorf("two samples are called %s", s.Name)
 		}
 		names[s.Name], seen[reflect.TypeOf(s.Page)] = true, true
+		if c, ok := s.Page.(templates.Console); ok {
+			seen[reflect.TypeOf(c.Page)] = true
+		}
+	}
+	for _, page := range templates.EveryDesk() {
+		if !seen[reflect.TypeOf(page)] {
+			t.Errorf("no sample of %T", page)
+		}
 	}
 	for _, page := range templates.Every() {
 		if !seen[reflect.TypeOf(page)] {

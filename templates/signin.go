@@ -112,6 +112,13 @@ type PasskeyStep struct {
 	Passkey Ceremony
 }
 
+// Held says that a sign-in waits, until when, and what can be done.
+type Held struct {
+	Step
+	Until       time.Time
+	ContinueURL string
+}
+
 // BindDevice asks whether this browser shall be remembered.
 type BindDevice struct {
 	Step
@@ -150,6 +157,7 @@ type LivenessResult struct {
 // A Scope as it is explained to a person, already in their language.
 type Scope struct {
 	Title, Purpose Text
+	Basis          Text // the law that lets the application ask; may be empty
 	Claims         []Text
 	New            bool // not granted to this client before
 }
@@ -190,6 +198,7 @@ func (TOTPCode) file() string        { return "totp-code" }
 func (RecoveryCode) file() string    { return "recovery-code" }
 func (PhoneApprove) file() string    { return "phone-approve" }
 func (PasskeyStep) file() string     { return "passkey-step" }
+func (Held) file() string            { return "held" }
 func (BindDevice) file() string      { return "bind-device" }
 func (StepUp) file() string          { return "step-up" }
 func (LivenessStart) file() string   { return "liveness-start" }

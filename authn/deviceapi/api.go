@@ -88,6 +88,8 @@ type Parts struct {
 	Place    func(r *http.Request) string
 	// CodeRule throttles guesses at enrolment codes per source; zero takes the default.
 	CodeRule authn.Rule
+	// Refusals writes down requests that no phone signed; nil: nothing does.
+	Refusals *audit.Refusals
 
 	Clock clock.Clock
 	Rand  io.Reader

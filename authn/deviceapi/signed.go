@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"ecardid/audit"
 	"ecardid/authn"
 	"ecardid/authn/phone"
 	"ecardid/identity"
@@ -28,17 +29,17 @@ func (a *API) hear(w http.ResponseWriter, r *http.Request, takes string) (*call,
 	}
 	s, err := phone.ParseSigned(r.Header)
 	if err != nil {
-		return nil, unauthorized().because(err)
+		return nil, a.unsigned(r, authn.Device{}, "no signature", err)
 	}
 	now := a.Clock.Now()
 	replay, err := a.Nonces.Inspect(s.Nonce, s.Device, now)
 	if err != nil {
-		return nil, unauthorized().because(err)
+		return nil, a.unsigned(r, authn.Device{}, "nonce", err)
 	}
 	d, err := a.Store.Phone(r.Context(), s.Device)
 	switch {
 	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
-		return nil, unauthorized().because(err)
+		return nil, a.unsigned(r, authn.Device{}, "no such phone", err)
 	case err != nil:
 		return nil, fmt.Errorf("reading a phone: %w", err)
 	}
@@ -52,12 +53,12 @@ func (a *API) hear(w http.ResponseWriter, r *http.Request, takes string) (*call,
 		Method: r.Method, Path: r.URL.RequestURI(), Audience: a.Origin, Body: body, Signed: s,
 	}, now)
 	if err != nil {
-		return nil, unauthorized().because(err)
+		return nil, a.unsigned(r, d, "signature", err)
 	}
 	err = a.Store.SpendNonce(r.Context(), replay.Key, replay.Until, now)
 	switch {
 	case errors.Is(err, identity.ErrSpent):
-		return nil, unauthorized().because(err)
+		return nil, a.unsigned(r, d, "used before", err)
 	case err != nil:
 		return nil, fmt.Errorf("spending a nonce: %w", err)
 	}
@@ -69,6 +70,15 @@ func (a *API) hear(w http.ResponseWriter, r *http.Request, takes string) (*call,
 		return nil, err
 	}
 	return &call{Request: r, phone: d, body: body}, nil
+}
+
+// unsigned refuses a request and writes down what the app is not told: which check it
+// was, and the phone, once there is one.
+func (a *API) unsigned(r *http.Request, d authn.Device, reason string, cause error) error {
+	e := a.event(r, audit.SignatureRefused, d.Citizen)
+	e.Actor, e.Device, e.Reason = audit.BySystem, d.ID, reason
+	a.Refusals.Note(r.Context(), e)
+	return unauthorized().because(cause)
 }
 
 // nonce serves GET /device/v1/nonce. It answers alike whether there is such a

@@ -38,6 +38,10 @@ type Report struct {
 	// Keep is the login that reports and lives on, unless it stands on what was lost.
 	Keep identity.ID
 
+	// Tie, By and ByLogin: a relative reports, by a tie that stands, in a login of theirs
+	// that is alive.
+	Tie, By, ByLogin identity.ID
+
 	// What proved the report and can be used once is used up with it.
 	TOTP     identity.ID
 	Step     int64
@@ -61,8 +65,9 @@ type Store interface {
 	// with the passkeys on them; a card becomes temp_lost; and the epoch rises, so that
 	// every session, half-finished login, code, token and remembered browser of before
 	// is dead. Relying parties are told. It answers identity.ErrEnded when the card is
-	// not normal or login Keep not alive, identity.ErrSpent or ErrNotFound when the
-	// proof was used before or is none, and ErrNotFound for a device that is not there or not active.
+	// not normal or login Keep or ByLogin not alive, identity.ErrSpent or ErrNotFound when the
+	// proof was used before or is none, and ErrNotFound for a device that is not there or not
+	// active and for a tie that does not stand.
 	ReportLoss(ctx context.Context, r Report, e audit.Event) error
 	// LossReceipt finds a receipt by its key.
 	LossReceipt(ctx context.Context, key []byte) (what What, at time.Time, signed string, err error)

@@ -4,7 +4,7 @@
 // that hung on what was lost in one transaction.
 //
 // Whoever comes to the desk has been heard elsewhere: authn has checked one factor,
-// the account pages a login, and an operator the caller's answers. Undoing is dearer
+// the account pages a login, and staff the caller's answers (Questions, Passes). Undoing is dearer
 // and is theirs as well: two fresh factors, never of the device that was reported, or
 // a service counter.
 //

@@ -141,14 +141,14 @@ func equal(typed, right string) int {
 	return subtle.ConstantTimeCompare(a[:], b[:]) & (1 - subtle.ConstantTimeEq(int32(len(typed)), 0))
 }
 
-// readEnd is the last four characters of a number: digits, and an X.
+// readEnd is the last four characters of a number; a card's may be letters.
 func readEnd(typed string) string { return plain(typed, endLength) }
 
 func readRegion(typed string) string { return plain(typed, regionLength) }
 
 func plain(typed string, n int) string {
 	s := strings.ToUpper(strings.ReplaceAll(typed, " ", ""))
-	if len(s) != n || strings.Trim(s, "0123456789X") != "" {
+	if len(s) != n || strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
 		return ""
 	}
 	return s

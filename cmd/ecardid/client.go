@@ -151,9 +151,13 @@ func (e *env) applyClient(ctx context.Context, s *storage.Store, has oauth.Offer
 			continue
 		}
 		c.Secrets, c.Dynamic, c.Registration = before.Secrets, before.Dynamic, before.Registration
-		if before.State == oauth.ClientSuspended && !saysState(doc) {
-			// Whoever was suspended stays so until somebody writes that they mean it.
+		if before.State != oauth.ClientWithdrawn && !saysState(doc) {
+			// Whoever was suspended stays so until somebody writes that they mean it, and
+			// whoever is being tested is not let in by a new redirect URI.
 			c.State = before.State
+		}
+		if c.Admission == nil { // {} takes it away
+			c.Admission = before.Admission
 		}
 	}
 	var shown secret.Value

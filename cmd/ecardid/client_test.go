@@ -114,6 +114,16 @@ func TestSecretsOfClients(t *testing.T) {
 	if client().State != oauth.ClientLive {
 		t.Error("an operator who says so lets it in again")
 	}
+	// What the console has made of a client, an update of its registration leaves.
+	apply(plain+`,"state":"draft","admission":{"assessor":"Office","expires":"2099-12-31"}}`, false)
+	apply(plain+"}", false)
+	if c := client(); c.State != oauth.ClientDraft || c.Admission == nil || c.Admission.Assessor != "Office" {
+		t.Errorf("an update changed how far it is: %s, %+v", c.State, c.Admission)
+	}
+	apply(plain+`,"state":"live","admission":{}}`, false)
+	if c := client(); c.State != oauth.ClientLive || !c.Admission.IsZero() || c.Admission.Lapsed(now.Now()) {
+		t.Errorf("an operator who says so: %s, %+v", c.State, c.Admission)
+	}
 	apply(plain+`,"token_endpoint_auth_method":"none"}`, false)
 	if len(client().Secrets) != 0 {
 		t.Error("a public client kept a secret")

@@ -225,6 +225,13 @@ func (e *env) welcome(d demoFile, dir string) error {
 		line("   %s", c.Note)
 	}
 	line("")
+	line(" staff, at %s/console: each link once, with its code, in a browser window of its own", d.Issuer)
+	for _, one := range d.Staff {
+		if one.Link != "" {
+			line("   %-14s %s  code %s", one.Name, one.Link, one.Invitation)
+		}
+	}
+	line("")
 	line(" all of this for robots:         %s", filepath.Join(dir, demoJSON))
 	line(" operator's commands:            ecardid --config %s citizen show %s", filepath.Join(dir, demoConfig), d.Citizens[0].Username)
 	line(" stop with Ctrl-C; the same --dir goes on where it was")

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ecardid/audit"
@@ -17,6 +18,7 @@ import (
 	"ecardid/authn/recovery"
 	"ecardid/authn/totp"
 	"ecardid/cmd/ecardid/internal/config"
+	"ecardid/console"
 	"ecardid/identity"
 	"ecardid/internal/idnumber"
 	"ecardid/storage"
@@ -41,13 +43,16 @@ type demoCitizen struct {
 	Password string `json:"password,omitempty"`
 	TOTP     string `json:"totp_secret,omitempty"` // base32, RFC 6238, six digits, thirty seconds
 	Code     string `json:"activation_code,omitempty"`
-	Name     string `json:"name"`
-	Note     string `json:"note"`
+	// Phone is a bound phone; zero for whoever has none.
+	Phone demoPhone `json:"phone,omitzero"`
+	Name  string    `json:"name"`
+	Note  string    `json:"note"`
 }
 
 type demoStaff struct {
 	Name       string   `json:"name"`
 	Roles      []string `json:"roles"`
+	Link       string   `json:"link"`
 	Invitation string   `json:"invitation"`
 	Note       string   `json:"note"`
 }
@@ -55,7 +60,7 @@ type demoStaff struct {
 // madeUp is a person of the demo. The numbers are well formed and nobody's.
 type madeUp struct {
 	name, id, phone, card, greeting, note string
-	newcomer                              bool
+	newcomer, hasPhone                    bool
 }
 
 func madeUpPeople() []madeUp {
@@ -66,6 +71,8 @@ func madeUpPeople() []madeUp {
 			note: "the same, for whoever needs two people: nothing of the first one's may show here"},
 		{name: "张小雨", id: "510199199811202465", phone: "19900000003", card: "C30000038", newcomer: true,
 			note: "not activated yet: card number and activation code at the issuer's page for new citizens"},
+		{name: "陈大明", id: "330199197003072137", phone: "19900000004", card: "D40000041", greeting: "码头边的老茶馆", hasPhone: true,
+			note: "has a bound phone, which is about to be lost: report it at /lost or have staff do it"},
 	}
 }
 
@@ -88,7 +95,7 @@ func (e *env) populate(ctx context.Context, s *storage.Store, c *config.Config, 
 		}
 		d.Citizens = append(d.Citizens, one)
 	}
-	if d.Staff, err = e.ensureStaff(ctx, s, before.Staff); err != nil {
+	if d.Staff, err = e.ensureStaff(ctx, c, s, before.Staff); err != nil {
 		return demoFile{}, err
 	}
 	if d.Clients, err = e.ensureClients(ctx, s, c, before, at); err != nil {
@@ -139,7 +146,7 @@ func (e *env) ensureCitizen(ctx context.Context, s *storage.Store, hasher *passw
 		one.Code = known.Code
 		return one, nil
 	case !p.newcomer && there.Password && known.Password != "":
-		one.Password, one.TOTP = known.Password, known.TOTP
+		one.Password, one.TOTP, one.Phone = known.Password, known.TOTP, known.Phone
 		if there.State != identity.CardNormal {
 			one.Note = "the card is " + string(there.State) + "; " + p.note
 		}
@@ -163,7 +170,11 @@ func (e *env) ensureCitizen(ctx context.Context, s *storage.Store, hasher *passw
 		one.Code = code.Reveal()
 		return one, nil
 	}
-	return one, e.comeIn(ctx, s, hasher, there.ID, hash, p.greeting, &one)
+	if err := e.comeIn(ctx, s, hasher, there.ID, hash, p.greeting, &one); err != nil || !p.hasPhone {
+		return one, err
+	}
+	one.Phone, err = e.bindPhone(ctx, s, there.ID)
+	return one, err
 }
 
 func (e *env) importMadeUp(ctx context.Context, s *storage.Store, p madeUp) (identity.ID, error) {
@@ -229,22 +240,41 @@ func (e *env) codeHint(secret string) string {
 	return fmt.Sprintf("%s for the next %d seconds; then put the secret into an authenticator app", code, period-now.Unix()%period)
 }
 
-func (e *env) ensureStaff(ctx context.Context, s *storage.Store, known []demoStaff) ([]demoStaff, error) {
-	const name = "demo-admin"
-	for _, k := range known {
-		if k.Name == name {
-			return known, nil
+// demoOffice is one of each power, and a second administrator because a client is admitted
+// by three people; one person with several browsers can try four eyes out.
+func demoOffice() []console.Staff {
+	return []console.Staff{
+		{Name: "demo-admin", Roles: []console.Role{console.Administrator}},
+		{Name: "demo-admin-2", Roles: []console.Role{console.Administrator}},
+		{Name: "demo-security", Roles: []console.Role{console.SecurityOfficer}},
+		{Name: "demo-counter", Roles: []console.Role{console.Registrar, console.DeviceOfficer}},
+		{Name: "demo-auditor", Roles: []console.Role{console.Auditor}},
+	}
+}
+
+// ensureStaff invites whom an earlier start has not.
+func (e *env) ensureStaff(ctx context.Context, c *config.Config, s *storage.Store, known []demoStaff) ([]demoStaff, error) {
+	var all []demoStaff
+	for _, one := range demoOffice() {
+		if i := slices.IndexFunc(known, func(k demoStaff) bool { return k.Name == one.Name }); i >= 0 {
+			all = append(all, known[i])
+			continue
 		}
+		one.ID, one.State, one.Version = identity.IDFrom(e.rand), console.StaffInvited, 1
+		said := demoStaff{Name: one.Name, Note: "good for " + console.InvitationLife.String() + " from the first start"}
+		for _, r := range one.Roles {
+			said.Roles = append(said.Roles, string(r))
+		}
+		i, err := e.invite(ctx, c, s, one)
+		switch {
+		case err == nil:
+			said.Invitation, said.Link = i.code.Reveal(), i.link
+		case strings.Contains(err.Error(), "already"):
+			said.Note = "was invited by an earlier start whose demo.json is gone"
+		default:
+			return nil, err
+		}
+		all = append(all, said)
 	}
-	one := demoStaff{Name: name, Roles: []string{"admin"}, Note: "good for " + invitationLife.String() + " from the first start"}
-	code, _, err := e.invite(ctx, s, name, one.Roles)
-	switch {
-	case err == nil:
-		one.Invitation = code.Reveal()
-	case strings.Contains(err.Error(), "already"):
-		one.Note = "was invited by an earlier start whose demo.json is gone"
-	default:
-		return nil, err
-	}
-	return []demoStaff{one}, nil
+	return all, nil
 }

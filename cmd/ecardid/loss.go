@@ -36,10 +36,49 @@ func lossCommands(e *env) []*cobra.Command {
 		Use: "restore-devices CARD --reason TEXT", Short: "Bring suspended devices back, for somebody at the counter who has them in hand", Args: exactly("CARD"),
 		RunE: func(cmd *cobra.Command, args []string) error { return e.restoreDevices(cmd.Context(), args[0], why) },
 	}
-	for _, c := range []*cobra.Command{report, restore} {
+	confirm := &cobra.Command{
+		Use: "confirm-phone CARD --reason TEXT", Short: "End the wait after a new phone, for somebody at the counter who has it in hand", Args: exactly("CARD"),
+		Long: "End the wait after a new phone. Look at the identity document and at the phone, signed in as the holder of\n" +
+			"the card. It is for the phone that was added last: when a passkey was added after it, the wait goes on.",
+		RunE: func(cmd *cobra.Command, args []string) error { return e.confirmPhone(cmd.Context(), args[0], why) },
+	}
+	for _, c := range []*cobra.Command{report, restore, confirm} {
 		c.Flags().StringVar(&why, "reason", "", "why, for the audit trail")
 	}
-	return []*cobra.Command{report, restore}
+	return []*cobra.Command{report, restore, confirm}
+}
+
+func (e *env) confirmPhone(ctx context.Context, card, why string) error {
+	if why == "" {
+		return usagef("--reason is needed: it goes into the audit trail")
+	}
+	return e.withStore(ctx, func(ctx context.Context, _ *config.Config, s *storage.Store) error {
+		citizen, err := e.citizen(ctx, s, card)
+		if err != nil {
+			return err
+		}
+		phone, err := s.LatestKey(ctx, citizen.ID)
+		if errors.Is(err, identity.ErrNotFound) {
+			return fmt.Errorf("card %s has no phone", citizen.Card)
+		}
+		if err != nil {
+			return err
+		}
+		ev := e.event(audit.DeviceConfirmed, why)
+		ev.Citizen, ev.Device, ev.Notify = citizen.ID, phone.ID, true
+		switch err := s.ConfirmPhone(ctx, citizen.ID, phone.ID, ev); {
+		case errors.Is(err, identity.ErrEnded):
+			return fmt.Errorf("card %s is %s: restore it first", citizen.Card, citizen.State)
+		case errors.Is(err, identity.ErrConflict) && phone.Kind != identity.DevicePhone:
+			return fmt.Errorf("a passkey was added to card %s after its phone: the wait goes on", citizen.Card)
+		case errors.Is(err, identity.ErrConflict):
+			return fmt.Errorf("card %s has nothing to wait for", citizen.Card)
+		case err != nil:
+			return err
+		}
+		return e.said(map[string]any{"card_number": citizen.Card, "device": phone.ID.String(), "name": phone.Name},
+			"phone %q of card %s is confirmed: nothing waits any more", phone.Name, citizen.Card)
+	})
 }
 
 func (e *env) reportLoss(ctx context.Context, card string, what loss.What, why string) error {
@@ -86,7 +125,7 @@ func (e *env) restoreDevices(ctx context.Context, card, why string) error {
 	if why == "" {
 		return usagef("--reason is needed: it goes into the audit trail")
 	}
-	return e.withStore(ctx, func(ctx context.Context, _ *config.Config, s *storage.Store) error {
+	return e.withStore(ctx, func(ctx context.Context, c *config.Config, s *storage.Store) error {
 		citizen, err := e.citizen(ctx, s, card)
 		if err != nil {
 			return err
@@ -102,7 +141,7 @@ func (e *env) restoreDevices(ctx context.Context, card, why string) error {
 			}
 			ev := e.event(audit.DeviceRestored, why)
 			ev.Citizen, ev.Device, ev.Notify = citizen.ID, d.ID, true
-			switch err := s.RestoreDevice(ctx, citizen.ID, d.ID, true, ev); {
+			switch err := s.RestoreDevice(ctx, citizen.ID, d.ID, c.Login.OnePhone, ev); {
 			case errors.Is(err, identity.ErrEnded):
 				return fmt.Errorf("card %s is %s: restore it first", citizen.Card, citizen.State)
 			case errors.Is(err, identity.ErrConflict):

@@ -8,34 +8,81 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"ecardid/audit"
 	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/internal/clock"
+	"ecardid/internal/jose"
 	"ecardid/storage"
 )
 
 // A notary attests now and then how far the audit trail goes, and brings that to
 // where whoever can reach the database cannot. Every replica has one: a checkpoint
 // too many hurts nobody.
+//
+// It remembers what it attested last, and signs nothing over a trail that this is no
+// part of any more. Without a place to bring checkpoints to, it watches all the same.
 type notary struct {
 	store  *storage.Store
 	issuer string
 	to     config.Checkpoint
 	post   func(ctx context.Context, url, contentType string, body []byte) (int, error)
+	alarm  *trailAlarm
 	clock  clock.Clock
 	log    *slog.Logger
+
+	last audit.Head
 }
 
-// ready reports whether there is something to do, and fails if it could not be done.
-func (n *notary) ready() (bool, error) {
-	if n.to.File != "" {
-		if err := appendLine(n.to.File, ""); err != nil {
-			return false, fmt.Errorf("audit.checkpoint.file: %w", err)
+// ready fails if checkpoints could not be brought where they belong, and reads what was
+// attested before this process began.
+func (n *notary) ready() error {
+	if n.to.File == "" {
+		return nil
+	}
+	if err := appendLine(n.to.File, ""); err != nil {
+		return fmt.Errorf("audit.checkpoint.file: %w", err)
+	}
+	keys, err := checkpointKeys(n.store)
+	if err != nil {
+		return err
+	}
+	n.last, err = lastAttested(n.to.File, n.issuer, keys)
+	if err != nil {
+		return fmt.Errorf("audit.checkpoint.file: %w", err)
+	}
+	return nil
+}
+
+// lastAttested is the head of the last checkpoint in a file that is of this issuer and
+// signed by these keys; zero without one.
+func lastAttested(path, issuer string, keys jose.Keyset) (audit.Head, error) {
+	const tail = 64 << 10 // some hundred of them
+	f, err := os.Open(path)
+	if err != nil {
+		return audit.Head{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return audit.Head{}, err
+	}
+	text, err := io.ReadAll(io.NewSectionReader(f, max(info.Size()-tail, 0), tail))
+	if err != nil {
+		return audit.Head{}, err
+	}
+	for _, line := range slices.Backward(strings.Split(string(text), "\n")) {
+		// Others may keep theirs in the same file, and a crash leaves half a line.
+		if c, err := audit.ParseCheckpoint(strings.TrimSpace(line), keys); err == nil && c.Issuer == issuer {
+			return c.Head, nil
 		}
 	}
-	return n.to.File != "" || n.to.URL != "", nil
+	return audit.Head{}, nil
 }
 
 // run attests at once and then at intervals, until ctx ends.
@@ -59,12 +106,21 @@ func (n *notary) attest(ctx context.Context) bool {
 	err := n.try(ctx)
 	if err != nil && ctx.Err() == nil {
 		n.log.ErrorContext(ctx, "no checkpoint of the audit trail", "alarm", true, "cause", err)
+		n.alarm.sound(ctx, err)
 	}
 	return err == nil
 }
 
 func (n *notary) try(ctx context.Context) error {
-	line, _, err := checkpoint(ctx, n.store, n.issuer, n.clock.Now())
+	head, err := n.store.AuditHead(ctx, n.last)
+	if err != nil {
+		return err // and last stays: who comes later is to see it too
+	}
+	n.last = head
+	if n.to.File == "" && n.to.URL == "" {
+		return nil
+	}
+	line, err := signCheckpoint(n.store, audit.Checkpoint{Issuer: n.issuer, Head: head, At: n.clock.Now()})
 	if err != nil {
 		return err
 	}
@@ -80,6 +136,43 @@ func (n *notary) try(ctx context.Context) error {
 		wrong = append(wrong, err)
 	}
 	return errors.Join(wrong...)
+}
+
+// A trailAlarm tells of a trail that is not what it was: in the log, to whoever reads the
+// metrics, and, because entries are still written, in the trail itself.
+type trailAlarm struct {
+	journal audit.Journal
+	count   func(word string) // of a metric; nil: none
+	clock   clock.Clock
+	log     *slog.Logger
+
+	mu   sync.Mutex
+	told string // what is wrong, so that it is an entry once and not each time somebody looks
+}
+
+// sound does so if that is what err says. Errors of other kinds are no alarm.
+func (a *trailAlarm) sound(ctx context.Context, err error) {
+	wrong := new(audit.TrailError)
+	if a == nil || !errors.As(err, &wrong) {
+		return
+	}
+	if a.count != nil {
+		a.count("trail")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.told == wrong.Error() {
+		return
+	}
+	e := audit.Event{Kind: audit.TrailBroken, At: a.clock.Now(), Actor: audit.BySystem, Reason: wrong.Cause.Error()}
+	if wrong.Number > 0 {
+		e.Detail = map[string]string{"entry": strconv.FormatInt(wrong.Number, 10)}
+	}
+	if err := a.journal.Record(context.WithoutCancel(ctx), e); err != nil {
+		a.log.ErrorContext(ctx, "alarm not recorded", "alarm", true, "cause", err)
+		return
+	}
+	a.told = wrong.Error()
 }
 
 // checkpoint signs where the trail ends.

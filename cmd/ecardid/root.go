@@ -111,7 +111,7 @@ func newRoot(e *env) *cobra.Command {
 	root.PersistentFlags().BoolVar(&e.json, "json", false, "print JSON instead of tables")
 	root.AddCommand(
 		demoCommand(e), serveCommand(e), migrateCommand(e), citizenCommand(e),
-		clientCommand(e), staffCommand(e), keysCommand(e), auditCommand(e),
+		clientCommand(e), staffCommand(e), keysCommand(e), auditCommand(e), riskCommand(e),
 	)
 	return root
 }

@@ -8,14 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ecardid/cmd/ecardid/internal/config"
+	"ecardid/internal/footprint"
 	"ecardid/storage"
 )
 
@@ -105,24 +104,11 @@ func (e *env) serve(ctx context.Context) error {
 		}
 		defer operations.Close()
 	}
-	settle()
+	footprint.Settle()
 	log.Info("serving", "issuer", c.Issuer, "address", public.Addr().String())
 	return e.keep(ctx, h, s, log, []listening{
 		{public, h.public, writeTime}, {mutual, h.public, writeTime}, {operations, h.operations, profileTime},
 	})
-}
-
-// softLimit is what the collector works towards once the heap comes near it: a
-// flood of sign-ins leaves 19 MiB of garbage a password (DESIGN §6, memory). It is
-// no hard limit, and GOMEMLIMIT overrides it.
-const softLimit = 56 << 20
-
-// settle gives back what starting needed, and keeps the heap small from then on.
-func settle() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(softLimit)
-	}
-	debug.FreeOSMemory()
 }
 
 func (e *env) logger(level slog.Level) *slog.Logger {
@@ -143,7 +129,7 @@ func (e *env) keep(ctx context.Context, h *house, s *storage.Store, log *slog.Lo
 	var background sync.WaitGroup
 	background.Go(func() { h.run(work) })
 	background.Go(func() { e.sweep(work, s, log) })
-	background.Go(func() { e.chain(work, s, log) })
+	background.Go(func() { e.chain(work, s, log, h.alarm) })
 
 	failed := make(chan error, len(all))
 	var servers []*http.Server
@@ -210,7 +196,7 @@ func (e *env) sweep(ctx context.Context, s *storage.Store, log *slog.Logger) {
 
 // chain links new audit entries. A trail that was tampered with is not continued;
 // acts are still recorded, and verify says where it broke.
-func (e *env) chain(ctx context.Context, s *storage.Store, log *slog.Logger) {
+func (e *env) chain(ctx context.Context, s *storage.Store, log *slog.Logger, alarm *trailAlarm) {
 	wait := chainEvery
 	for {
 		select {
@@ -221,6 +207,7 @@ func (e *env) chain(ctx context.Context, s *storage.Store, log *slog.Logger) {
 		wait = chainEvery
 		if _, err := s.ChainAudit(ctx); err != nil && ctx.Err() == nil {
 			log.Error("the audit trail cannot be continued", "alarm", true, "cause", err)
+			alarm.sound(ctx, err)
 			wait = chainRest
 		}
 	}

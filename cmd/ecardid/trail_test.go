@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"ecardid/audit"
 	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/internal/clock"
+	"ecardid/storage"
 )
 
 // An auditor far away has an export, a public key and the checkpoints that were sent
@@ -148,8 +151,8 @@ func TestNotary(t *testing.T) {
 			return status, broken
 		},
 	}
-	if due, err := n.ready(); !due || err != nil {
-		t.Fatalf("%t, %v", due, err)
+	if err := n.ready(); err != nil {
+		t.Fatal(err)
 	}
 	if !n.attest(t.Context()) {
 		t.Fatal(log.String())
@@ -180,11 +183,11 @@ func TestNotary(t *testing.T) {
 		t.Errorf("%q, sent %q", lines, sent)
 	}
 	n.to.File = filepath.Join(t.TempDir(), "nowhere", "kept")
-	if _, err := n.ready(); err == nil {
+	if err := n.ready(); err == nil {
 		t.Error("a file that cannot be written is found when it is needed")
 	}
-	if due, err := (&notary{}).ready(); due || err != nil {
-		t.Errorf("nowhere to bring it: %t, %v", due, err)
+	if err := (&notary{}).ready(); err != nil {
+		t.Errorf("nowhere to bring it: %v", err)
 	}
 	// run begins at once.
 	n.to.File, n.to.URL = path, ""
@@ -202,4 +205,101 @@ func TestNotary(t *testing.T) {
 	}
 	stop()
 	<-ran
+}
+
+// Somebody who can write to the database puts back an older trail, seal and all. That is
+// consistent with itself, and the notary remembers: it signs nothing over it, not after a
+// restart and not when the trail has grown beyond where it was, and it says so.
+func TestNotarySeesATrailGoBack(t *testing.T) {
+	file := other(t)
+	c, err := config.Load(file, config.NeedKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	e := &env{out: &strings.Builder{}, err: &strings.Builder{}, clock: clock.System{}, rand: rand.Reader}
+	s, err := e.unlocked(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	behind, err := sql.Open("sqlite", strings.TrimPrefix(c.Made.DSN, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer behind.Close()
+	grow := func() {
+		t.Helper()
+		for range 3 {
+			if err := s.Record(ctx, e.event(audit.LoginRefused, "test")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.ChainAudit(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := filepath.Join(t.TempDir(), "kept")
+	var log strings.Builder
+	counted := 0
+	open := func(path string) *notary {
+		t.Helper()
+		out := slog.New(slog.NewTextHandler(&log, nil))
+		n := &notary{
+			store: s, issuer: c.Issuer, clock: e.clock, log: out, to: config.Checkpoint{Every: time.Hour, File: path},
+			alarm: &trailAlarm{journal: s, count: func(string) { counted++ }, clock: e.clock, log: out},
+		}
+		if err := n.ready(); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	n, watch := open(kept), open("")
+	grow()
+	var name string
+	var number int
+	if err := behind.QueryRowContext(ctx, `SELECT name, version FROM versions WHERE name LIKE 'audit-head:%'`).Scan(&name, &number); err != nil {
+		t.Fatal(err)
+	}
+	grow()
+	if !n.attest(ctx) || !watch.attest(ctx) {
+		t.Fatal(log.String())
+	}
+	for _, edit := range []string{
+		fmt.Sprint(`DELETE FROM audit WHERE link > `, number),
+		fmt.Sprintf(`UPDATE versions SET name = '%s', version = %d WHERE name LIKE 'audit-head:%%'`, name, number),
+	} {
+		if _, err := behind.ExecContext(ctx, edit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.VerifyAudit(ctx); err != nil {
+		t.Errorf("consistent with itself: %v", err)
+	}
+	before, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round, want := range []error{audit.ErrTruncated, audit.ErrRewritten} {
+		for what, n := range map[string]*notary{"it": n, "it, begun again": open(kept), "one that only watches": watch} {
+			log.Reset()
+			if err := n.try(ctx); !errors.Is(err, want) {
+				t.Errorf("%d: %s says %v, want %v", round, what, err, want)
+			}
+			for range 2 {
+				if n.attest(ctx) || !strings.Contains(log.String(), "alarm=true") {
+					t.Errorf("%d: %s went on: %s", round, what, log.String())
+				}
+			}
+		}
+		grow()
+		grow()
+	}
+	if after, err := os.ReadFile(kept); err != nil || len(after) != len(before) {
+		t.Errorf("something was signed over it: %v", err)
+	}
+	alarms, err := s.SearchAudit(ctx, storage.TrailQuery{Kind: audit.TrailBroken, Limit: 99})
+	if err != nil || len(alarms) < 4 || len(alarms) > 6 || counted != 12 {
+		t.Errorf("%d entries and %d counted, %v", len(alarms), counted, err)
+	}
 }

@@ -124,6 +124,7 @@ func anonymous(text, dir string) string {
 		{`(client_secret"?: "?)[A-Za-z0-9_-]{43}`, "${1}<secret>"},
 		{`(initial_access_token"?: "?)[A-Za-z0-9_-]{43}`, "${1}<token>"},
 		{`(invitation for [a-z.]+: )[A-Za-z0-9_-]{27}`, "${1}<invitation>"},
+		{`(/console/invitation/|(?:registrar, device-officer|auditor) +(?:-|1101) +)[A-Za-z0-9_-]{22}`, "${1}<id>"},
 		{`internal id( +)[A-Za-z0-9_-]{22}`, "internal id$1<id>"},
 		{`"id": "[A-Za-z0-9_-]{22}"`, `"id": "<id>"`},
 		{`("citizen": "|operator  |operator,)[A-Za-z0-9_-]{22}`, "${1}<id>"},

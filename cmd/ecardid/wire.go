@@ -11,9 +11,11 @@ import (
 	"sync"
 
 	"ecardid/authn"
+	"ecardid/authn/notify"
 	"ecardid/authn/passkey"
 	"ecardid/cmd/ecardid/internal/config"
 	"ecardid/internal/clock"
+	"ecardid/internal/jose"
 	"ecardid/internal/outbound"
 	"ecardid/internal/seal"
 	"ecardid/internal/secret"
@@ -29,6 +31,7 @@ import (
 type house struct {
 	public     http.Handler
 	operations http.Handler
+	alarm      *trailAlarm
 	// run keeps what is held in memory fresh, until its context ends.
 	run func(ctx context.Context)
 	// close gives back what is left when nothing is served any more.
@@ -57,17 +60,21 @@ func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, l
 			Domain: c.Authority.Domain, Helpline: c.Authority.Helpline, Demo: demo,
 		},
 		Login: authn.Config{
-			Floor: c.Made.Floor, SessionIdle: c.Sessions.Idle, SessionMax: c.Sessions.Max, Trust: c.Sessions.Trusted,
+			Floor: c.Made.Floor, SessionIdle: c.Sessions.Idle, SessionMax: c.Sessions.Max, Trust: c.Sessions.Trusted, Risk: c.Made.Risk,
 			LivenessName: c.Liveness.Title, LivenessHost: c.Made.LivenessHost, LivenessStandin: c.Liveness.Development,
 		},
 		KeyPolicy: keyring.DefaultPolicy(),
 		Passkeys:  passkey.Config{RPID: c.Passkeys.RPID, Origins: c.Passkeys.Origins},
 		Attest:    c.Made.Attest, KeyLevel: c.Made.KeyLevel, Proxies: c.Made.Proxies, LivenessCapture: captureOrigins(c),
 		MTLS: certificates(c), Outbound: outbound.New(outbound.Config{
-			Only: callable(c), Allow: c.Outbound.Allow, Demo: office, Roots: c.Made.Roots, Clock: e.clock,
+			Only: c.Outbound.Only, Allow: c.Outbound.Allow, Demo: office, Roots: c.Made.Roots, Clock: e.clock,
 		}),
 		OpenRegistration: c.Registration.Open, DeviceGrant: c.DeviceGrant,
 		Clock: e.clock, Rand: e.rand, Log: log, Metrics: metrics, Traces: traces,
+	}
+	in.Login.ManyPhones, in.Login.CoolOff = !c.Login.OnePhone, c.Login.CoolOff
+	if c.Login.CoolOff == 0 {
+		in.Login.CoolOff = -1 // 0 is authn's default
 	}
 	if demo {
 		in.Login.CoolOff = -1 // whoever tries it out has no day to wait
@@ -76,25 +83,26 @@ func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, l
 	if err != nil {
 		return nil, err
 	}
-	keeper := &notary{store: s, issuer: c.Issuer, to: c.Audit.Checkpoint, post: in.Outbound.Post, clock: e.clock, log: log}
-	attesting, err := keeper.ready()
-	if err != nil {
+	alarm := &trailAlarm{journal: s, count: metrics.Alarm, clock: e.clock, log: log}
+	// What we call for ourselves nobody else may have us call.
+	own := in.Outbound.Besides(callable(c))
+	keeper := &notary{store: s, issuer: c.Issuer, to: c.Audit.Checkpoint, post: own.Post, alarm: alarm, clock: e.clock, log: log}
+	if err := keeper.ready(); err != nil {
 		return nil, err
 	}
 	return &house{
-		public: srv, operations: metrics.Operations(),
+		public: srv, operations: metrics.Operations(), alarm: alarm,
 		run: func(ctx context.Context) {
 			var both sync.WaitGroup
-			if attesting {
-				both.Go(func() { keeper.run(ctx) })
-			}
+			both.Go(func() { keeper.run(ctx) })
 			both.Go(func() { srv.Run(ctx, storage.Changed) })
+			if c.Notices.URL != "" {
+				both.Go(func() { gateway(c, s, srv, own, e.clock, log).Run(ctx) })
+			}
 			both.Wait()
 		},
 		close: func(ctx context.Context) error {
-			if attesting {
-				keeper.attest(ctx) // by now everything is linked
-			}
+			keeper.attest(ctx) // by now everything is linked
 			engine.Close()
 			in.Outbound.Close()
 			return traces.Close(ctx)
@@ -102,12 +110,28 @@ func (e *env) furnish(ctx context.Context, c *config.Config, s *storage.Store, l
 	}, nil
 }
 
-// callable are the hosts that the configuration names: those listed, and whom the audit
-// trail is attested to.
-func callable(c *config.Config) []string {
-	hosts := slices.Clone(c.Outbound.Only)
-	if at := outbound.Address(c.Audit.Checkpoint.URL); at != "" {
-		hosts = append(hosts, at)
+// gateway brings citizens' notices to whoever sends text messages and e-mail.
+func gateway(c *config.Config, s *storage.Store, srv *server.Server, own *outbound.Client, clk clock.Clock, log *slog.Logger) *notify.Courier {
+	return &notify.Courier{
+		Outbox: s, Issuer: c.Issuer, URL: c.Notices.URL, Alg: jose.Alg(c.Notices.Algorithm), Signer: srv.Signer, Say: srv.News,
+		Post: own.Post, Clock: clk, Log: log,
+	}
+}
+
+// hostList are hosts by name and port.
+type hostList []string
+
+// Names implements outbound.Hosts.
+func (l hostList) Names(_ context.Context, address string) bool { return slices.Contains(l, address) }
+
+// callable are the hosts that the configuration names for our own sake: whom the audit
+// trail is attested to, and whom notices are brought to.
+func callable(c *config.Config) hostList {
+	var hosts hostList
+	for _, url := range []string{c.Audit.Checkpoint.URL, c.Notices.URL} {
+		if at := outbound.Address(url); at != "" {
+			hosts = append(hosts, at)
+		}
 	}
 	return hosts
 }

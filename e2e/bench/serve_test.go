@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ecardid/internal/clock"
+	"ecardid/internal/footprint"
 	"ecardid/storage"
 )
 
@@ -52,6 +53,7 @@ func serve(dsn, issuer string) int {
 	if err != nil {
 		return fail(err)
 	}
+	footprint.Settle()
 	go srv.Run(ctx, storage.Changed)
 	web := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == barePath {

@@ -35,6 +35,14 @@ var (
 	refuser = citizen{
 		name: "司马不", id: "110105195001150031", phone: "13920000002", card: "T40000002", password: "correct-horse-battery-two",
 	}
+
+	// Something happens to these two (signals.go).
+	toldByPush = citizen{
+		name: "诸葛推", id: "110105195201160015", phone: "13920000003", card: "T40000003", password: "correct-horse-battery-three",
+	}
+	toldByPoll = citizen{
+		name: "诸葛取", id: "110105195301170026", phone: "13920000004", card: "T40000004", password: "correct-horse-battery-four",
+	}
 )
 
 // bring imports the citizens and walks through first contact for each of them, as

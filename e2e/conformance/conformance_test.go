@@ -232,8 +232,8 @@ func TestRegistrations(t *testing.T) {
 			if err := json.Unmarshal(doc, &config); err != nil {
 				t.Fatal(err)
 			}
-			if len(config.Browser) == 0 {
-				t.Error("nothing for the browser to do")
+			if browsed := !strings.HasPrefix(p.Key, "ssf-"); browsed != (len(config.Browser) > 0) { // nobody signs in to a stream
+				t.Error("nothing for the browser to do, or too much")
 			}
 			if p.Auth != "" && (len(config.Client.JWKS.Keys) != 1 || config.Client.JWKS.Keys[0]["d"] == "") {
 				t.Error("the suite has no private key")
@@ -254,7 +254,7 @@ func fakeSuite(t *testing.T, states ...moduleInfo) *suite {
 	answer("POST /api/plan", func() any { return planRun{ID: "p", Modules: []planModule{{Name: "m"}, {Name: "other"}}} })
 	answer("POST /api/runner", func() any { return map[string]string{"id": "t"} })
 	answer("GET /api/info/t", func() any { return states[min(int(asked.Add(1)), len(states))-1] })
-	answer("GET /api/log/t", func() any { return []logEntry{{Source: "C", Message: "hm", Result: warning}} })
+	answer("GET /api/log/t", func() any { return []logEntry{{Source: "C", Message: "hm. " + please, Result: warning}} })
 	mux.HandleFunc("DELETE /api/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
@@ -280,13 +280,19 @@ func TestRun(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var said strings.Builder
-			r := runner{suite: fakeSuite(t, tt.states...), dir: t.TempDir(), pace: tt.pace, say: func(f string, a ...any) { fmt.Fprintf(&said, f, a...) }}
+			acts := 0
+			act := func(context.Context) error { acts++; return nil }
+			r := runner{suite: fakeSuite(t, tt.states...), act: act, dir: t.TempDir(), pace: tt.pace, say: func(f string, a ...any) { fmt.Fprintf(&said, f, a...) }}
 			results, err := r.runPlan(t.Context(), plan{Key: "k"}, []byte("{}"), []string{"m"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if len(results) != 1 || results[0].Outcome != tt.want || results[0].Plan != "k" || results[0].Module != "m" {
 				t.Errorf("got %+v", results)
+			}
+			// A module that asks for something to happen gets it, once.
+			if over := tt.states[0].Status == stateInterrupted || tt.states[0].Status == stateFinished; over && acts != 0 || !over && acts != 1 {
+				t.Errorf("acted %d times", acts)
 			}
 			if !strings.Contains(said.String(), "hm") {
 				t.Errorf("said %q", said.String())

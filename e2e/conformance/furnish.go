@@ -131,6 +131,7 @@ func furnish(ctx context.Context, o *op, p plan, suiteURL string) ([]byte, error
 		if r.Secret, err = o.apply(ctx, doc); err != nil {
 			return nil, fmt.Errorf("registering %s: %w", r.ID, err)
 		}
+		o.secrets[r.ID] = r.Secret
 		*s.client(role) = r
 	}
 	configs, err := parts("plans")

@@ -79,7 +79,7 @@ func run(ctx context.Context, opt options) (ok bool, err error) {
 	if err := os.MkdirAll(resultDir, 0o700); err != nil {
 		return false, err
 	}
-	o := &op{dir: opt.dir, program: opt.program, database: opt.database, keys: newKeychain()}
+	o := &op{dir: opt.dir, program: opt.program, database: opt.database, keys: newKeychain(), secrets: map[string]string{}}
 	roots, err := suiteRoots(ctx, opt.suite, opt.ca)
 	if err != nil {
 		return false, err
@@ -208,7 +208,13 @@ func open(ctx context.Context, o *op, roots []byte, chosen []plan, suiteURL stri
 	if err := o.start(ctx); err != nil {
 		return nil, err
 	}
-	if err := o.bring(ctx, holder, refuser); err != nil {
+	people := []citizen{holder, refuser}
+	for _, p := range chosen {
+		if p.Told != nil {
+			people = append(people, *p.Told)
+		}
+	}
+	if err := o.bring(ctx, people...); err != nil {
 		return nil, errors.Join(err, o.stop())
 	}
 	return configs, nil
@@ -219,7 +225,7 @@ func runOne(ctx context.Context, o *op, s *suite, p plan, config []byte, opt opt
 	if err := os.MkdirAll(logs, 0o700); err != nil {
 		return nil, err
 	}
-	r := runner{suite: s, dir: logs, pace: unhurried(), say: func(format string, args ...any) { fmt.Printf(format, args...) }}
+	r := runner{suite: s, act: o.happen(p), dir: logs, pace: unhurried(), say: func(format string, args ...any) { fmt.Printf(format, args...) }}
 	return r.runPlan(ctx, p, config, opt.modules)
 }
 

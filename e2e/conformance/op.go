@@ -40,7 +40,8 @@ type op struct {
 	program  string
 	database string // as op.yaml names it in the environment
 	keys     *keychain
-	resource string // secret of the test resource
+	resource string            // secret of the test resource
+	secrets  map[string]string // of the plans' applications, by their ids
 	http     *http.Client
 
 	cmd   *exec.Cmd

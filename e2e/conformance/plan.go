@@ -19,8 +19,10 @@ type plan struct {
 	// Auth and Bind choose how FAPI clients prove who they are and what their tokens
 	// are bound to.
 	Auth, Bind string
-	Scope      string // what FAPI clients ask for
-	Ceiling    string // what they may have: more, for the claims parameter
+	// Told is whom something happens to while a module waits to be told of it.
+	Told    *citizen
+	Scope   string // what FAPI clients ask for
+	Ceiling string // what they may have: more, for the claims parameter
 }
 
 // roles lists those of its applications, always in the same order.
@@ -36,7 +38,7 @@ const (
 	machine    = "fapi_client_credentials_grant"
 )
 
-// plans lists what issue 3 asks for, in the order it is run.
+// plans lists what is run, in that order.
 func plans() []plan {
 	dynamic := map[string]string{"server_metadata": "discovery", "client_registration": "dynamic_client"}
 	static := map[string]string{"server_metadata": "discovery", "client_registration": "static_client"}
@@ -65,7 +67,27 @@ func plans() []plan {
 		machines("fapi-machine-cert", mtls, mtls),
 		signing("fapi-jar", "plain_response"),
 		signing("fapi-jarm", "jarm"),
+		sharing("ssf-push", "openid-ssf-transmitter-test-plan", "push", nil),
+		sharing("ssf-poll", "openid-ssf-transmitter-test-plan", "poll", nil),
+		sharing("ssf-caep-push", "openid-ssf-transmitter-caep-test-plan", "push", &toldByPush),
+		sharing("ssf-caep-poll", "openid-ssf-transmitter-caep-test-plan", "poll", &toldByPoll),
 	)
+}
+
+// sharing is one of the plans for a transmitter of shared signals.
+func sharing(key, name, delivery string, told *citizen) plan {
+	p := plan{
+		Key: key, Name: name, Config: "ssf.json", Told: told,
+		Variant: map[string]string{
+			"client_auth_type": "client_secret_basic", "client_registration": "static_client", "server_metadata": "discovery",
+			"ssf_auth_mode": "dynamic", "ssf_delivery_mode": delivery, "ssf_server_metadata": "discovery",
+		},
+		Clients: map[string]string{"client": "receiver.json"},
+	}
+	if told == nil {
+		p.Variant["ssf_profile"] = "default"
+	}
+	return p
 }
 
 func fapi(key, auth, bind, kind string) plan {

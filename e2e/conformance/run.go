@@ -58,9 +58,11 @@ type Note struct {
 // A runner runs plans and keeps what came out.
 type runner struct {
 	suite *suite
-	dir   string // of logs
-	pace  pace
-	say   func(format string, args ...any)
+	// act does what a module waits for, when its log says so; nil: none does.
+	act  func(ctx context.Context) error
+	dir  string // of logs
+	pace pace
+	say  func(format string, args ...any)
 }
 
 // runPlan creates the plan and runs its modules, those that only names when it names
@@ -130,6 +132,7 @@ func (r *runner) runModule(ctx context.Context, plan string, m planModule) (Resu
 // wait follows a module to its end, or to where it will not move any more.
 func (r *runner) wait(ctx context.Context, id string, begun time.Time) (string, error) {
 	var seen int
+	var acted bool
 	moved := begun
 	for {
 		info, err := r.suite.info(ctx, id)
@@ -138,6 +141,11 @@ func (r *runner) wait(ctx context.Context, id string, begun time.Time) (string, 
 		}
 		if info.Status == stateFinished || info.Status == stateInterrupted {
 			return outcome(info), nil
+		}
+		if !acted && r.act != nil {
+			if acted, err = r.asked(ctx, id); err != nil {
+				return "", err
+			}
 		}
 		now := time.Now()
 		if info.Status != stateWaiting && info.Status != stateConfigured {
@@ -160,6 +168,18 @@ func (r *runner) wait(ctx context.Context, id string, begun time.Time) (string, 
 		case <-time.After(r.pace.poll):
 		}
 	}
+}
+
+// please is in the entry by which a module asks for something to happen.
+const please = "Please trigger these events"
+
+// asked looks whether a module has asked for something to happen, and has it happen.
+func (r *runner) asked(ctx context.Context, id string) (bool, error) {
+	entries, _, err := r.suite.log(ctx, id)
+	if err != nil || !slices.ContainsFunc(entries, func(e logEntry) bool { return strings.Contains(e.Message, please) }) {
+		return false, err
+	}
+	return true, r.act(ctx)
 }
 
 func outcome(i moduleInfo) string {

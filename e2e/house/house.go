@@ -20,6 +20,7 @@ import (
 
 	"ecardid/authn"
 	"ecardid/authn/phone/attest"
+	"ecardid/authn/risk"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
 	"ecardid/internal/pgtest"
@@ -42,6 +43,8 @@ type Options struct {
 	DeviceGrant bool
 	// CoolOff is authn's: 0 is a day, less is none.
 	CoolOff time.Duration
+	// Risk is how sign-ins are weighed; nil: by the rules inside.
+	Risk *risk.Policy
 }
 
 // A House is a running server.
@@ -89,6 +92,7 @@ func Open(t testing.TB, o Options) *House {
 
 	var running sync.WaitGroup
 	var closers []func()
+	var stores []*storage.Store
 	for i, l := range listeners {
 		store, err := storage.Open(ctx, h.DSN, storage.Options{})
 		h.must(err)
@@ -105,7 +109,8 @@ func Open(t testing.TB, o Options) *House {
 				h.log.add("ERROR serving: " + err.Error())
 			}
 		})
-		closers = append(closers, func() { _ = web.Close() }, store.Close)
+		closers = append(closers, func() { _ = web.Close() })
+		stores = append(stores, store)
 	}
 	t.Cleanup(func() {
 		stop()
@@ -113,6 +118,9 @@ func Open(t testing.TB, o Options) *House {
 			c()
 		}
 		running.Wait()
+		for _, s := range stores { // last, as in production: what runs writes down its last counts
+			s.Close()
+		}
 		for _, line := range h.log.errors() {
 			t.Errorf("the server logged: %s", line)
 		}
@@ -176,7 +184,7 @@ func (h *House) server(ctx context.Context, o Options, store *storage.Store, our
 	srv, err := server.New(ctx, server.Ingredients{
 		Issuer: h.Issuer, Store: store, Liveness: engine, Catalogue: cat,
 		Pages:     templates.Config{Authority: "示例省人力资源和社会保障厅", AuthorityEnglish: "Example Province", Domain: "localhost", Demo: true},
-		Login:     authn.Config{LivenessName: "模拟检测", LivenessHost: host, LivenessStandin: true, CoolOff: o.CoolOff},
+		Login:     authn.Config{LivenessName: "模拟检测", LivenessHost: host, LivenessStandin: true, CoolOff: o.CoolOff, Risk: o.Risk},
 		KeyPolicy: keyring.DefaultPolicy(), Attest: attested, LivenessCapture: []string{h.livenessURL},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DeviceGrant: o.DeviceGrant,
 		Clock: h.Clock, Rand: rand.Reader, Log: log, Metrics: server.NewMetrics(),

@@ -139,7 +139,7 @@ func (c *Client) Calls(ctx context.Context, url string) bool {
 // Get returns what is at the URL, if that is 200 and 64 kB at most. What media type
 // it has the caller reads in the header; accept is only a wish.
 func (c *Client) Get(ctx context.Context, url, accept string) ([]byte, http.Header, error) {
-	status, header, body, err := c.call(ctx, http.MethodGet, url, "Accept", accept, nil)
+	status, header, body, err := c.call(ctx, http.MethodGet, url, http.Header{"Accept": {accept}}, nil)
 	switch {
 	case err != nil:
 		return nil, nil, err
@@ -151,14 +151,20 @@ func (c *Client) Get(ctx context.Context, url, accept string) ([]byte, http.Head
 
 // Post sends body and returns the status; what is said beside it is thrown away.
 func (c *Client) Post(ctx context.Context, url, contentType string, body []byte) (status int, err error) {
-	status, _, _, err = c.call(ctx, http.MethodPost, url, "Content-Type", contentType, body)
+	return c.PostAs(ctx, url, contentType, "", body)
+}
+
+// PostAs is Post with an Authorization header, unless that is empty.
+func (c *Client) PostAs(ctx context.Context, url, contentType, authorization string, body []byte) (status int, err error) {
+	status, _, _, err = c.call(ctx, http.MethodPost, url, http.Header{"Content-Type": {contentType}, "Authorization": {authorization}}, body)
 	return status, err
 }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-func (c *Client) call(ctx context.Context, method, raw, field, value string, body []byte) (int, http.Header, []byte, error) {
+// call makes one. Header fields that are empty are not sent.
+func (c *Client) call(ctx context.Context, method, raw string, fields http.Header, body []byte) (int, http.Header, []byte, error) {
 	u, err := c.check(ctx, method, raw)
 	if err != nil {
 		return 0, nil, nil, err
@@ -174,8 +180,10 @@ func (c *Client) call(ctx context.Context, method, raw, field, value string, bod
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("%w: %w", ErrURL, err)
 	}
-	if value != "" {
-		req.Header.Set(field, value)
+	for name := range fields {
+		if value := fields.Get(name); value != "" {
+			req.Header.Set(name, value)
+		}
 	}
 	req.Header.Set("User-Agent", "ecardid")
 	res, err := c.http.Do(req)

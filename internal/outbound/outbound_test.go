@@ -167,7 +167,7 @@ func TestPost(t *testing.T) {
 	var got string
 	host, roots := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got = r.Method + " " + r.Header.Get("Content-Type") + " " + string(body)
+		got = r.Method + " " + r.Header.Get("Content-Type") + " " + strings.Join(r.Header["Authorization"], "|") + string(body)
 		if r.URL.Path == "/away" {
 			http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
 			return
@@ -182,6 +182,9 @@ func TestPost(t *testing.T) {
 		if err != nil || status != want || got != "POST application/x-www-form-urlencoded a=b" {
 			t.Errorf("%s: %d, %v, sent %q", path, status, err, got)
 		}
+	}
+	if _, err := client.PostAs(t.Context(), "https://"+host, "text/plain", "Bearer x ", []byte("a=b")); err != nil || got != "POST text/plain Bearer xa=b" {
+		t.Errorf("%v, sent %q", err, got)
 	}
 	if _, err := client.Post(t.Context(), "http://"+host, "", nil); !errors.Is(err, ErrURL) {
 		t.Errorf("http: %v", err)

@@ -68,6 +68,7 @@ type Handler struct {
 	Nonces    dpop.Nonces
 	Floor     identity.Level // of every login
 	Lives     Lives
+	Uses      *oauth.Meter // nil: nothing is counted
 	Clock     clock.Clock
 	Log       *slog.Logger
 }
@@ -167,7 +168,7 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request, login *identity.Login) {
 	now := h.Clock.Now()
 	stand := h.weigh(req, login, now)
-	if stand == met && !req.claimed() && req.fresh() {
+	if (stand == met || stand == outsider) && !req.claimed() && req.fresh() {
 		stand = stale // whatever was proved, was proved before this browser brought the request
 	}
 	consent := false
@@ -190,6 +191,10 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req *request, 
 				return
 			}
 		}
+	}
+	if stand == outsider && !req.prompt.none {
+		h.fail(w, r, req.ar, &fault{oauth.FaultTesting, http.StatusForbidden, errOutsider})
+		return
 	}
 	if req.prompt.none {
 		h.drop(r.Context(), req)
@@ -239,7 +244,11 @@ func (h *Handler) weigh(req *request, login *identity.Login, now time.Time) stan
 	if login != nil && req.wanted != nil {
 		subject = h.Issuer.Subjects.Subject(req.client.Client, login.Citizen)
 	}
-	return weigh(login, req.need, subject, req.wanted, now)
+	stand := weigh(login, req.need, subject, req.wanted, now)
+	if stand == met && !req.client.Serves(login.Citizen) {
+		return outsider
+	}
+	return stand
 }
 
 // silent is what prompt=none is told (OpenID Connect Core §3.1.2.6). Who is
@@ -287,6 +296,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, l
 		FirstParty: req.client.FirstParty && !req.asks(),
 		Agree:      req.agree,
 		Terms:      h.Catalogue.Terms(req.agree),
+		Epoch:      req.client.Epoch,
 	}
 	if req.stored != nil {
 		n.Interaction = req.stored.Handle
@@ -301,13 +311,18 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request, l
 		}
 	}
 	if req.device != nil {
-		return h.connect(w, r, req, n)
+		if err := h.connect(w, r, req, n); err != nil {
+			return err
+		}
+		h.Uses.Count(req.client.ID, oauth.CodeIssued)
+		return nil
 	}
 	ctx := context.WithoutCancel(r.Context()) // once begun, the statement and its answer belong together
 	resp, err := h.Provider.NewAuthorizeResponse(ctx, req.ar, &framework.Session{New: &n})
 	if err != nil {
 		return err
 	}
+	h.Uses.Count(req.client.ID, oauth.CodeIssued)
 	h.Modes.WriteAuthorizeResponse(respond.WithRequest(r), w, req.ar, resp)
 	return nil
 }

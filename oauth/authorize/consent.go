@@ -68,6 +68,7 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req *request, logi
 	terms := h.Catalogue.Terms(req.agree)
 	for i, name := range req.agree {
 		scope := h.Catalogue.View(name)
+		scope.Basis = req.client.Basis(name)
 		scope.New = !slices.ContainsFunc(given, func(c oauth.Consent) bool { return c.Scope == name && c.Terms == terms[i] })
 		view.Scopes = append(view.Scopes, scope)
 	}

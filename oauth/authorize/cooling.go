@@ -13,8 +13,9 @@ import (
 )
 
 // cools reports whether the request has to wait: it asks for something of high value,
-// and a phone was bound a short while ago (DESIGN D8). Whoever took an account over
-// binds a phone of theirs first; the owner hears of it and has the time to say so.
+// and a phone, or a passkey that lives on a device, was added a short while ago (DESIGN
+// D8). Whoever took an account over adds one of theirs first; the owner hears of it and
+// has the time to say so.
 func (h *Handler) cools(req *request, login identity.Login, now time.Time) bool {
 	return login.Cooling.After(now) && h.Catalogue.CoolOff(append(slices.Clone(req.scope), req.details.Scopes()...))
 }
@@ -24,7 +25,7 @@ func (h *Handler) cools(req *request, login identity.Login, now time.Time) bool 
 func (h *Handler) wait(w http.ResponseWriter, r *http.Request, req *request, login identity.Login, now time.Time) {
 	err := h.Store.Record(r.Context(), audit.Event{
 		Kind: audit.ConsentCooling, At: now, Actor: audit.BySystem, Citizen: login.Citizen, Login: login.ID, Client: req.client.ID,
-		Reason: "a phone was bound a short while ago",
+		Reason: "a phone or key was added a short while ago",
 		Detail: map[string]string{"scope": strings.Join(req.scope, " "), "until": login.Cooling.UTC().Format(time.RFC3339)}, Notify: !req.prompt.none,
 	})
 	if err != nil {
@@ -40,5 +41,5 @@ func (h *Handler) wait(w http.ResponseWriter, r *http.Request, req *request, log
 		h.fail(w, r, req.ar, fosite.ErrInteractionRequired)
 		return
 	}
-	h.fail(w, r, req.ar, fosite.ErrAccessDenied.WithHint("A phone was bound a short while ago; this can be asked for again later."))
+	h.fail(w, r, req.ar, fosite.ErrAccessDenied.WithHint("A phone or key was added a short while ago; this can be asked for again later."))
 }

@@ -72,6 +72,7 @@ const (
 	stale             // sure enough, but too long ago
 	low               // not sure enough
 	stranger          // somebody else than the client means
+	outsider          // nobody the client is tested with
 )
 
 // weigh decides. subject is the login's sub at this client, wanted whom the client

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
@@ -53,6 +54,7 @@ func (f *fault) Unwrap() error { return f.cause }
 
 var (
 	errClient   = errors.New("unknown or suspended client")
+	errOutsider = errors.New("the client is being tested, and not with this citizen")
 	errRedirect = errors.New("redirect_uri is not registered")
 )
 
@@ -60,6 +62,8 @@ var (
 func (h *Handler) asker(ctx context.Context, id string) (*oauth.Client, error) {
 	c, err := h.Registry.Client(ctx, id)
 	switch {
+	case errors.Is(err, oauth.ErrLapsed):
+		return nil, &fault{oauth.FaultLapsed, http.StatusForbidden, oauth.ErrLapsed}
 	case errors.Is(err, identity.ErrNotFound):
 		return nil, &fault{oauth.FaultClient, http.StatusBadRequest, errClient}
 	case err != nil:
@@ -78,7 +82,8 @@ func open(values url.Values, c *oauth.Client, created time.Time) (*request, erro
 	target, err := url.Parse(redirect)
 	// What the parser would write differently is not what was registered.
 	if !oauth.MatchRedirect(c.RedirectURIs, redirect) || err != nil || target.String() != redirect {
-		return nil, &fault{oauth.FaultRedirect, http.StatusBadRequest, errRedirect}
+		return nil, oauth.Refuse(&fault{oauth.FaultRedirect, http.StatusBadRequest, errRedirect},
+			audit.RequestRefused, c.ID, "redirect URI", nil)
 	}
 	client := framework.Client{Client: c, Redirect: redirect}
 	ar := fosite.NewAuthorizeRequest()
@@ -127,6 +132,9 @@ func (h *Handler) unpack(ctx context.Context, values url.Values, client *oauth.C
 		return nil, false, invalid("The parameters request and request_uri exclude each other (RFC 9101 section 5).")
 	}
 	inside, err := h.Objects.Read(ctx, client, object, known())
+	if err != nil {
+		err = oauth.Refuse(err, audit.RequestRefused, client.ID, "request object", nil)
+	}
 	return inside, true, err
 }
 
@@ -138,7 +146,7 @@ func (h *Handler) unpack(ctx context.Context, values url.Values, client *oauth.C
 func (h *Handler) validate(ctx context.Context, req *request, how arrival) error {
 	client, values := req.client, req.values
 	if err := how.held(client.Client); err != nil {
-		return err
+		return oauth.Refuse(err, audit.RequestRefused, client.ID, "another way than the client registered", nil)
 	}
 	switch {
 	case values.Get("request_uri") != "": // one that is none of ours: we follow no URL
@@ -212,7 +220,20 @@ func (h *Handler) framework(ctx context.Context, values url.Values, client frame
 	}
 	synthetic := &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}, Form: copied}
 	_, err := h.Provider.NewAuthorizeRequest(framework.WithClient(ctx, client), synthetic)
+	if errors.Is(err, fosite.ErrInvalidScope) {
+		return h.beyond(err, client.Client, values)
+	}
 	return err
+}
+
+// beyond is the refusal of scopes that are not for this client to ask a citizen for.
+// The trail has those of them that there are.
+func (h *Handler) beyond(err error, client *oauth.Client, values url.Values) error {
+	asked, own := strings.Fields(values.Get("scope")), h.Catalogue.Machine(h.Catalogue.Names())
+	more := slices.DeleteFunc(h.Catalogue.Names(), func(s string) bool {
+		return !slices.Contains(asked, s) || client.Allows(s) && !slices.Contains(own, s)
+	})
+	return oauth.Refuse(err, audit.ScopeRefused, client.ID, "a scope that is not the client's", map[string]string{"scope": strings.Join(more, " ")})
 }
 
 // scopes are what the request is about. offline_access means nothing for a client
@@ -226,7 +247,7 @@ func (h *Handler) scopes(values url.Values, client *oauth.Client) ([]string, err
 		return nil, fosite.ErrInvalidScope.WithHintf("Unknown: %s.", strings.Join(unknown, " "))
 	}
 	if machine := h.Catalogue.Machine(scope); len(machine) > 0 {
-		return nil, fosite.ErrInvalidScope.WithHintf("Only for clients themselves: %s.", strings.Join(machine, " "))
+		return nil, h.beyond(fosite.ErrInvalidScope.WithHintf("Only for clients themselves: %s.", strings.Join(machine, " ")), client, values)
 	}
 	if !client.MayUse(oauth.GrantRefresh) {
 		scope = slices.DeleteFunc(scope, func(s string) bool { return s == oauth.ScopeOffline })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/oauth/dpop"
@@ -66,7 +67,9 @@ func Replayed(err error, form url.Values) error {
 	case !errors.Is(err, identity.ErrReplayed):
 		return err
 	case form.Has("client_assertion"):
-		return refused(err)
+		// It was verified, so it is of whom it says.
+		id, _ := assertedID(form.Get("client_assertion"))
+		return oauth.Refuse(refused(err), audit.ClientRefused, id, "the assertion was used before", nil)
 	}
-	return dpop.Replayed().WithWrap(err)
+	return oauth.Refuse(dpop.Replayed().WithWrap(err), audit.ProofRefused, form.Get("client_id"), "the DPoP proof was used before", nil)
 }

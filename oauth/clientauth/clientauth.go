@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,12 +47,10 @@ type Authenticator struct {
 	Keys     *clientkeys.Source
 	DPoP     *dpop.Verifier
 	MTLS     mtls.Config
-	Journal  oauth.Journal
 	Throttle Throttle
 	// Source names where a request comes from, as far as it can be trusted.
 	Source func(*http.Request) string
 	Clock  clock.Clock
-	Log    *slog.Logger
 }
 
 // credentials are what a request shows, by one method.
@@ -80,6 +77,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 	}
 	now := a.Clock.Now()
 	client, err := a.Registry.Client(ctx, cred.id)
+	if errors.Is(err, oauth.ErrLapsed) { // its redirects say the same to everybody
+		return nil, fosite.ErrInvalidClient.WithHint("The admission of this client has run out.").WithWrap(err)
+	}
 	if errors.Is(err, identity.ErrNotFound) {
 		return nil, refused(errNoClient)
 	}
@@ -92,7 +92,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 		cred.method = client.TokenEndpointAuthMethod
 	}
 	if client.TokenEndpointAuthMethod != cred.method {
-		return nil, refused(fmt.Errorf("client %s: method %s is not the registered one", client.ID, cred.method))
+		err := refused(fmt.Errorf("client %s: method %s is not the registered one", client.ID, cred.method))
+		return nil, noted(err, client.ID, "another method than the registered one", cred.method)
 	}
 	if cred.method == oauth.AuthNone {
 		return framework.Client{Client: client}, nil
@@ -122,21 +123,17 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 	}
 	if errors.Is(err, errGuess) {
 		a.Throttle.Failed(key, now)
-		a.note(ctx, client.ID, cred.method, now)
 	}
-	return nil, refused(fmt.Errorf("client %s: %w", client.ID, err))
+	err = refused(fmt.Errorf("client %s: %w", client.ID, err))
+	if errors.Is(err, clientkeys.ErrUnavailable) {
+		return nil, err // it may well have been right
+	}
+	return nil, noted(err, client.ID, "authentication", cred.method)
 }
 
-// note writes the refusal down. It is bounded by the throttle; an entry that
-// cannot be written changes nothing about the refusal.
-func (a *Authenticator) note(ctx context.Context, id, method string, now time.Time) {
-	err := a.Journal.Record(ctx, audit.Event{
-		Kind: audit.ClientRefused, At: now, Actor: audit.BySystem, Client: id, Reason: "authentication",
-		Detail: map[string]string{"method": method},
-	})
-	if err != nil {
-		a.Log.ErrorContext(ctx, "refusal not recorded", "client", id, "error", err)
-	}
+// noted is a refusal that belongs in the trail.
+func noted(err error, client, reason, method string) error {
+	return oauth.Refuse(err, audit.ClientRefused, client, reason, map[string]string{"method": method})
 }
 
 // refused is one answer for whatever was wrong, the unknown client included.

@@ -22,7 +22,6 @@ import (
 
 	"github.com/ory/fosite"
 
-	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
@@ -44,7 +43,6 @@ type desk struct {
 	docs    map[string][]byte
 	fetches int
 	seen    map[string]bool
-	notes   int
 	guesses int
 }
 
@@ -77,7 +75,6 @@ func (d *desk) Spend(_ context.Context, _ time.Time, once ...oauth.Once) error {
 	return nil
 }
 
-func (d *desk) Record(context.Context, audit.Event) error  { d.notes++; return nil }
 func (d *desk) Blocked(string, time.Time) bool             { return false }
 func (d *desk) Failed(string, time.Time)                   { d.guesses++ }
 func (d *desk) verify(r *http.Request, v url.Values) error { return d.with(d.t.Context(), r, v) }
@@ -117,10 +114,10 @@ func newDesk(t *testing.T) *desk {
 	clk, log := clock.At(noon), slog.New(slog.DiscardHandler)
 	d := &desk{t: t, clients: map[string]*oauth.Client{}, docs: map[string][]byte{}, seen: map[string]bool{}}
 	d.Authenticator = &Authenticator{
-		Issuer: issuer, Registry: d, Secrets: keys, Replay: d, Journal: d, Throttle: d,
+		Issuer: issuer, Registry: d, Secrets: keys, Replay: d, Throttle: d,
 		Keys:   &clientkeys.Source{Fetch: d, Clock: clk, Log: log},
 		DPoP:   &dpop.Verifier{Issuer: issuer, Nonces: dpop.Nonces{Keys: keys}, Replay: d, Clock: clk},
-		Source: func(r *http.Request) string { return r.RemoteAddr }, Clock: clk, Log: log,
+		Source: func(r *http.Request) string { return r.RemoteAddr }, Clock: clk,
 	}
 	return d
 }

@@ -41,7 +41,7 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request, media string) {
 }
 
 // Static serves a document that never changes while the server runs.
-func Static(m Metadata) (http.Handler, error) {
+func Static(m any) (http.Handler, error) {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, err

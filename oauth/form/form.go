@@ -39,19 +39,17 @@ func Repeated(name string) bool { return name == "resource" || name == "audience
 // Post reads the body of a POST. Known parameters in the URL are refused: what
 // belongs in a body is kept out of logs and histories by that (SECURITY G8).
 func Post(w http.ResponseWriter, r *http.Request, known Known) (url.Values, error) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) != 1 {
-		return nil, problem("The content type must be application/x-www-form-urlencoded.")
-	}
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return nil, problem("The character set must be UTF-8.")
-	}
-	_, inURL, err := parse(r.URL.RawQuery, slices.Concat(known, secrets()))
-	if err != nil {
+	if err := isForm(r.Header.Values("Content-Type")); err != nil {
 		return nil, err
 	}
-	if len(inURL) > 0 { // also when it is empty there
-		return nil, problem("The parameter %s belongs in the body and not in the URL.", inURL[0])
+	if r.URL.RawQuery != "" {
+		_, inURL, err := parse(r.URL.RawQuery, slices.Concat(known, secrets()))
+		if err != nil {
+			return nil, err
+		}
+		if len(inURL) > 0 { // also when it is empty there
+			return nil, problem("The parameter %s belongs in the body and not in the URL.", inURL[0])
+		}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -61,6 +59,27 @@ func Post(w http.ResponseWriter, r *http.Request, known Known) (url.Values, erro
 		return nil, problem("The body could not be read.")
 	}
 	return Parse(string(body), known)
+}
+
+// mediaType is what a form is sent as, and how nearly everybody writes it.
+const mediaType = "application/x-www-form-urlencoded"
+
+// isForm reads the Content-Type fields of a request and finds a form, or an error.
+func isForm(fields []string) error {
+	if len(fields) == 1 && fields[0] == mediaType {
+		return nil
+	}
+	if len(fields) != 1 {
+		return problem("The content type must be %s.", mediaType)
+	}
+	media, params, err := mime.ParseMediaType(fields[0])
+	if err != nil || media != mediaType {
+		return problem("The content type must be %s.", mediaType)
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return problem("The character set must be UTF-8.")
+	}
+	return nil
 }
 
 // secrets are the parameters that hold one at some endpoint. In a URL they are

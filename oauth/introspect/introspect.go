@@ -12,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
@@ -57,6 +58,8 @@ type Answer struct {
 	Details      json.RawMessage  `json:"authorization_details,omitempty"` // RFC 9396 §9.2
 	Act          json.RawMessage  `json:"act,omitempty"`                   // RFC 8693 §4.1
 	Confirmation *oauth.Binding   `json:"cnf,omitempty"`
+
+	citizen identity.ID
 }
 
 func known() form.Known {
@@ -109,13 +112,15 @@ func (h *Handler) answer(ctx context.Context, r *http.Request, values url.Values
 	}
 	asker, ok := authenticated.(framework.Client)
 	if !ok || asker.Public() {
-		return nil, Answer{}, fosite.ErrInvalidClient.WithHint("Introspection is for clients with credentials.")
+		return nil, Answer{}, oauth.Refuse(fosite.ErrInvalidClient.WithHint("Introspection is for clients with credentials."),
+			audit.AccessRefused, authenticated.GetID(), "introspection without credentials", nil)
 	}
 	token := values.Get("token")
 	switch {
 	case token == "":
 		return nil, Answer{}, fosite.ErrInvalidRequest.WithHint("The parameter token is missing.")
 	case len(asker.Resources) == 0:
+		h.note(r, asker, "introspection by a client that is no resource server")
 		return asker.Client, Answer{}, nil
 	}
 	found, err := h.find(ctx, token, h.Clock.Now())
@@ -127,11 +132,23 @@ func (h *Handler) answer(ctx context.Context, r *http.Request, values url.Values
 	case err != nil:
 		return nil, Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
+	if !found.citizen.IsZero() && !asker.Serves(found.citizen) {
+		return asker.Client, Answer{}, nil // a resource server that is being tested, and somebody else
+	}
 	part, err := h.part(found, asker.Resources)
 	if err != nil {
 		return nil, Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
+	if found.Active && !part.Active {
+		h.note(r, asker, "introspection of a token for somebody else")
+	}
 	return asker.Client, part, nil
+}
+
+// note writes down what nobody is told: the answer is the same as for a token that
+// does not exist.
+func (h *Handler) note(r *http.Request, asker framework.Client, reason string) {
+	h.Respond.Note(r, audit.Event{Kind: audit.AccessRefused, Client: asker.ID, Reason: reason})
 }
 
 // find reads either form of an access token that is alive. The one read takes along
@@ -198,6 +215,7 @@ func (h *Handler) of(client *oauth.Client, g oauth.Grant, scope, audience []stri
 	if !g.ID.IsZero() {
 		a.Subject = h.Issuer.Subjects.Subject(client, g.Citizen)
 		a.AuthTime, a.ACR, a.AMR = jose.Date(g.AuthTime), g.ACR, g.AMR
+		a.citizen = g.Citizen
 	}
 	return a
 }

@@ -11,16 +11,19 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
 	"ecardid/internal/outbound"
 	"ecardid/oauth"
 	"ecardid/oauth/authorize"
+	"ecardid/oauth/caller"
 	"ecardid/oauth/catalogue"
 	"ecardid/oauth/clientauth"
 	"ecardid/oauth/clientkeys"
@@ -38,6 +41,7 @@ import (
 	"ecardid/oauth/register"
 	"ecardid/oauth/respond"
 	"ecardid/oauth/revoke"
+	"ecardid/oauth/signals"
 	"ecardid/oauth/token"
 	"ecardid/oauth/userinfo"
 )
@@ -81,6 +85,11 @@ type Config struct {
 	Forms         oauth.Keyed    // tokens in our own forms
 	Subjects      oauth.Subjects // who citizens are to relying parties
 
+	// Streams tell clients what happens to their citizens; nil: nobody is told. It takes a
+	// Catalogue with the scopes for it as well. Signals counts; nil: nobody does.
+	Streams oauth.Streams
+	Signals signals.Observer
+
 	MTLS     mtls.Config      // zero: no client CA, no proxy, no listener of its own
 	Outbound *outbound.Client // calls its own hosts and the Registry's; nil: nothing is fetched and nobody called
 
@@ -93,6 +102,9 @@ type Config struct {
 	Lives    Lives                      // zero: the defaults
 	Throttle clientauth.Throttle        // nil: in this process
 	Source   func(*http.Request) string // nil: the peer's address
+	Refusals *audit.Refusals            // nil: what is refused is not written down
+	Place    func(*http.Request) string // of it, what a refusal's entry may say; nil: nothing
+	Uses     *oauth.Meter               // nil: what clients do is not counted
 	Random   io.Reader                  // nil: crypto/rand
 	Clock    clock.Clock
 	Log      *slog.Logger
@@ -158,6 +170,8 @@ type Provider struct {
 	routes  []Route
 	logout  *logout.Handler
 	postman *logout.Postman
+	courier *signals.Courier // nil: nobody is told
+	guard   caller.Guard     // of a resource in another room
 }
 
 // Leave is where a browser goes whose session has ended elsewhere in the house; empty
@@ -166,11 +180,17 @@ func (p *Provider) Leave(ctx context.Context, session identity.ID) (string, erro
 	return p.logout.Leave(ctx, session)
 }
 
-// Run tells relying parties of ended sessions until ctx ends.
+// Run tells relying parties of ended sessions, and of all else they want to hear, until
+// ctx ends.
 func (p *Provider) Run(ctx context.Context) {
+	var all sync.WaitGroup
 	if p.postman.Sender != nil {
-		p.postman.Run(ctx)
+		all.Go(func() { p.postman.Run(ctx) })
 	}
+	if p.courier != nil {
+		all.Go(func() { p.courier.Run(ctx) })
+	}
+	all.Wait()
 }
 
 // Routes lists every URL.
@@ -188,12 +208,15 @@ func New(c Config) (*Provider, error) {
 	if c.Source == nil {
 		c.Source = peer
 	}
-	writer := respond.Writer{Issuer: c.Issuer, Log: c.Log}
+	writer := respond.Writer{Issuer: c.Issuer, Log: c.Log, Refusals: c.Refusals, Place: c.Place, Uses: c.Uses}
 	modes := respond.Modes{Writer: writer, Pages: c.Pages, Signer: c.Keys, Clock: c.Clock}
 	handles := issue.Handles{Keys: c.Handles, Rand: c.Random}
 	keys := &clientkeys.Source{Clock: c.Clock, Log: c.Log}
+	var hosts signals.Hosts
 	if c.Outbound != nil {
-		c.Outbound = c.Outbound.Besides(c.Registry)
+		listed := c.Outbound
+		c.Outbound = listed.Besides(c.Registry)
+		hosts = signals.Hosts{Listed: listed, Callers: c.Outbound}
 		keys.Fetch = c.Outbound
 	}
 	issuer := &issue.Issuer{Name: c.Issuer, Keys: c.Keys, Subjects: c.Subjects, Encrypter: encrypt.Encrypter{Documents: keys}}
@@ -201,22 +224,22 @@ func New(c Config) (*Provider, error) {
 		Issuer: c.Issuer, Alias: c.MTLS.Base, Nonces: dpop.Nonces{Keys: c.Handles}, Replay: c.Store, Clock: c.Clock,
 	}
 	clients := &clientauth.Authenticator{
-		Issuer: c.Issuer, Registry: c.Registry, Secrets: c.ClientSecrets, Replay: c.Store, Journal: c.Store,
-		Throttle: c.Throttle, Source: c.Source, Clock: c.Clock, Log: c.Log,
+		Issuer: c.Issuer, Registry: c.Registry, Secrets: c.ClientSecrets, Replay: c.Store,
+		Throttle: c.Throttle, Source: c.Source, Clock: c.Clock,
 		Keys: keys, DPoP: proofs, MTLS: c.MTLS,
 	}
 	terms := token.Terms{Issuer: c.Issuer, Catalogue: c.Catalogue, Details: rar.Shipped()}
 	code := &token.Code{
-		Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Log: c.Log,
+		Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle,
 	}
-	refresh := &token.Refresh{Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle, Log: c.Log}
+	refresh := &token.Refresh{Terms: terms, Store: c.Store, Handles: handles, RefreshIdle: lives.RefreshIdle}
 	machine := &token.ClientCredentials{Terms: terms}
 	exchange := &token.Exchange{Terms: terms, Store: c.Store, Registry: c.Registry, Tokens: issuer, Handles: handles}
 	grants := []token.Grant{code, refresh, machine, exchange}
 	if c.DeviceGrant {
 		grants = append(grants, &token.Device{Codes: code, Polls: c.Store})
 	}
-	endpoint := &token.Endpoint{Issuer: issuer, Bindings: clients, People: c.Store, Catalogue: c.Catalogue, Clock: c.Clock}
+	endpoint := &token.Endpoint{Issuer: issuer, Bindings: clients, People: c.Store, Catalogue: c.Catalogue, Uses: c.Uses, Clock: c.Clock}
 
 	f := framework.New(framework.Parts{
 		Registry: c.Registry, Authenticate: clients.Authenticate, Modes: modes,
@@ -227,7 +250,7 @@ func New(c Config) (*Provider, error) {
 		Provider: f, Registry: c.Registry, Store: c.Store, Logins: c.Logins, Issuer: issuer, Handles: handles, Forms: c.Forms,
 		Catalogue: c.Catalogue, Details: terms.Details, Modes: modes, Floor: c.Floor,
 		Objects: &jar.Reader{Issuer: c.Issuer, Keys: keys, Clock: c.Clock}, Clients: clients, Nonces: proofs.Nonces,
-		Lives: authorize.Lives{Absolute: lives.RefreshAbsolute, Consent: lives.Consent}, Clock: c.Clock, Log: c.Log,
+		Lives: authorize.Lives{Absolute: lives.RefreshAbsolute, Consent: lives.Consent}, Uses: c.Uses, Clock: c.Clock, Log: c.Log,
 	}
 	get, post, both := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}, []string{http.MethodGet, http.MethodPost}
 	bye := &logout.Handler{
@@ -289,7 +312,13 @@ func New(c Config) (*Provider, error) {
 	routes = append(routes,
 		Route{Path: discovery.PathOpenID, Methods: get, CrossSite: true, Handler: metadata},
 		Route{Path: discovery.PathOAuth, Methods: get, CrossSite: true, Handler: metadata})
-	return &Provider{logout: bye, postman: postman, routes: routes}, nil
+	p := &Provider{logout: bye, postman: postman, routes: routes, guard: caller.Guard{
+		Registry: c.Registry, Issuer: issuer, Proofs: proofs, Certificates: c.MTLS.Sources, Respond: writer, Clock: c.Clock,
+	}}
+	if err := c.signal(p, issuer, proofs, writer, hosts); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // peer is who sent the request, when nobody is in between.

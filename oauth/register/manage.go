@@ -59,7 +59,7 @@ func (h *Handler) owner(r *http.Request) (*oauth.Client, secret.Value, error) {
 	token, err := bearer(r)
 	if err != nil {
 		h.pace.take(source, refill, now)
-		return nil, secret.Value{}, respond.InvalidToken(err)
+		return nil, secret.Value{}, wrongToken("", "no registration access token", err)
 	}
 	c, err := h.Registry.Client(r.Context(), r.PathValue("id"))
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
@@ -72,7 +72,11 @@ func (h *Handler) owner(r *http.Request) (*oauth.Client, secret.Value, error) {
 	}
 	if subtle.ConstantTimeCompare(hash, kept) != 1 {
 		h.pace.take(source, refill, now)
-		return nil, secret.Value{}, respond.InvalidToken(identity.ErrNotFound)
+		about := ""
+		if err == nil {
+			about = c.ID // of a client there is: what else is in the address is a stranger's word
+		}
+		return nil, secret.Value{}, wrongToken(about, "a registration access token that is not this client's", identity.ErrNotFound)
 	}
 	return c, token, nil
 }

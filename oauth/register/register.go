@@ -127,7 +127,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	c.Dynamic, c.Registration, c.Created, c.Updated = true, token.Hash(), now, now
 	switch err := h.Store.RegisterClient(ctx, initial, c, now, event(audit.ClientRegistered, c.ID, now)); {
 	case errors.Is(err, identity.ErrNotFound):
-		return respond.InvalidToken(err) // its last use went to somebody else
+		return wrongToken(c.ID, "its last use went to somebody else", err)
 	case err != nil:
 		return fosite.ErrServerError.WithWrap(fmt.Errorf("registering a client: %w", err))
 	}
@@ -146,12 +146,12 @@ func (h *Handler) ticket(r *http.Request, now time.Time) (oauth.Terms, []byte, e
 		}, nil, nil
 	}
 	if err != nil {
-		return oauth.Terms{}, nil, respond.InvalidToken(err)
+		return oauth.Terms{}, nil, wrongToken("", "no initial access token", err)
 	}
 	hash := token.Hash()
 	t, err := h.Store.InitialToken(r.Context(), hash, now)
 	if errors.Is(err, identity.ErrNotFound) {
-		return oauth.Terms{}, nil, respond.InvalidToken(err)
+		return oauth.Terms{}, nil, wrongToken("", "unknown, expired or used up initial access token", err)
 	}
 	if err != nil {
 		return oauth.Terms{}, nil, fosite.ErrTemporarilyUnavailable.WithWrap(err)
@@ -255,6 +255,11 @@ func bearer(r *http.Request) (secret.Value, error) {
 // outside is a character that no b64token has.
 func outside(c rune) bool {
 	return c <= ' ' || c > '~' || slices.Contains([]rune(`"\,;`), c)
+}
+
+// wrongToken refuses whoever comes without the token that lets them do this.
+func wrongToken(client, reason string, cause error) error {
+	return oauth.Refuse(respond.InvalidToken(cause), audit.RegisterRefused, client, reason, nil)
 }
 
 func event(kind audit.Kind, client string, now time.Time) audit.Event {

@@ -45,8 +45,11 @@ func New(source Source, clk clock.Clock, log *slog.Logger) *Registry {
 	return &Registry{source: source, clock: clk, log: log, wake: make(chan struct{}, 1)}
 }
 
-// Client returns a live client, or identity.ErrNotFound for one that is unknown
-// or suspended. Any other error means that nobody knows at the moment.
+// Client returns a client that is served, or identity.ErrNotFound for one that is
+// unknown or suspended; oauth.ErrLapsed, which is that as well, for one whose admission
+// has run out. Any other error means that nobody knows at the moment.
+//
+// One that is being tested is served for few: oauth.Client.Serves.
 func (r *Registry) Client(ctx context.Context, id string) (*oauth.Client, error) {
 	s := r.set.Load()
 	if s == nil || r.old(s) {
@@ -56,13 +59,16 @@ func (r *Registry) Client(ctx context.Context, id string) (*oauth.Client, error)
 		}
 	}
 	c, ok := s.clients[id]
-	if !ok || c.State != oauth.ClientLive {
+	if !ok || !c.State.Served() {
 		return nil, identity.ErrNotFound
+	}
+	if c.Admission.Lapsed(r.clock.Now()) {
+		return nil, oauth.ErrLapsed
 	}
 	return c, nil
 }
 
-// Names implements outbound.Hosts: it reports whether a live client that an operator
+// Names implements outbound.Hosts: it reports whether a client in service that an operator
 // admitted names the address in one of its URIs. Who registered itself vouches for
 // nobody (SECURITY SR1).
 func (r *Registry) Names(ctx context.Context, address string) bool {
@@ -140,7 +146,7 @@ func (r *Registry) read(ctx context.Context) (*set, error) {
 	for i := range clients {
 		c := &clients[i]
 		fresh.clients[c.ID] = c
-		if c.State != oauth.ClientLive || c.Dynamic {
+		if !c.State.Served() || c.Dynamic {
 			continue
 		}
 		for _, uri := range c.URIs() {

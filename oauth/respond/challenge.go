@@ -36,6 +36,7 @@ func (o Writer) TokenError(w http.ResponseWriter, r *http.Request, scheme Scheme
 		scheme, clean.CodeField = SchemeDPoP, http.StatusUnauthorized
 	}
 	note(r.Context(), o.Log, r.URL.Path, clean, err, "")
+	o.noteError(r, err)
 	if clean.CodeField >= http.StatusInternalServerError {
 		w.Header().Set("Retry-After", "5")
 	} else {

@@ -2,15 +2,48 @@ package respond
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"ecardid/audit"
+	"ecardid/oauth"
 )
 
 // A Writer writes the answers of one server.
 type Writer struct {
 	Issuer string
 	Log    *slog.Logger
+	// Refusals writes down what belongs in the trail; nil: nothing does. Place says
+	// where a request came from, as coarse as audit.Event.Place may be.
+	Refusals *audit.Refusals
+	Place    func(*http.Request) string
+	Uses     *oauth.Meter // counts refusals; nil: nobody does
+}
+
+// Note writes a refusal down, with where it came from. It is for those that are
+// answered like everything else; what is answered with an error carries its own.
+func (o Writer) Note(r *http.Request, e audit.Event) {
+	if e.Kind == audit.ScopeRefused {
+		o.Uses.Count(e.Client, oauth.WasOverasking)
+	} else {
+		o.Uses.Count(e.Client, oauth.WasRefused)
+	}
+	if o.Refusals == nil {
+		return
+	}
+	if o.Place != nil {
+		e.Place = o.Place(r)
+	}
+	o.Refusals.Note(r.Context(), e)
+}
+
+// noteError does so with what an error carries.
+func (o Writer) noteError(r *http.Request, err error) {
+	if refusal := new(oauth.Refusal); errors.As(err, &refusal) {
+		o.Note(r, refusal.Event)
+	}
 }
 
 // NoStore keeps private answers out of caches (RFC 6749 §5.1, SECURITY DP2).
@@ -37,6 +70,7 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 func (o Writer) ClientError(w http.ResponseWriter, r *http.Request, err error) {
 	clean := Clean(err)
 	note(r.Context(), o.Log, r.URL.Path, clean, err, "")
+	o.noteError(r, err)
 	if clean.CodeField == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+o.Issuer+`", charset="UTF-8"`)
 	}
@@ -51,6 +85,7 @@ func (o Writer) ClientError(w http.ResponseWriter, r *http.Request, err error) {
 func (o Writer) BearerError(w http.ResponseWriter, r *http.Request, err error) {
 	clean := Clean(err)
 	note(r.Context(), o.Log, r.URL.Path, clean, err, "")
+	o.noteError(r, err)
 	challenge := []string{`realm="` + o.Issuer + `"`, `error="` + clean.ErrorField + `"`, `error_description="` + clean.DescriptionField + `"`}
 	if clean.CodeField < http.StatusInternalServerError {
 		w.Header().Set("WWW-Authenticate", "Bearer "+strings.Join(challenge, ", "))

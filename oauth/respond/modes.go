@@ -60,6 +60,9 @@ func (m Modes) WriteAuthorizeError(ctx context.Context, w http.ResponseWriter, a
 		return
 	}
 	note(ctx, m.Log, "authorize", clean, err, "")
+	if r, ok := ctx.Value(requestKey{}).(*http.Request); ok {
+		m.noteError(r, err)
+	}
 	m.send(ctx, w, ar, url.Values{"error": {clean.ErrorField}, "error_description": {clean.DescriptionField}})
 }
 
@@ -128,5 +131,6 @@ func (m Modes) Page(ctx context.Context, w http.ResponseWriter, fault oauth.Faul
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
+	m.noteError(r, cause)
 	m.Pages.Error(w, r, status, oauth.ErrorView{Fault: fault, Code: clean.ErrorField, Reference: reference})
 }

@@ -54,7 +54,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			err = refused
 		}
 		if err == nil {
-			err = h.revoke(ctx, client, values.Get("token"))
+			err = h.revoke(ctx, r, client, values.Get("token"))
 		}
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (h *Handler) client(ctx context.Context, r *http.Request, values url.Values
 	return client.Client, nil
 }
 
-func (h *Handler) revoke(ctx context.Context, client *oauth.Client, token string) error {
+func (h *Handler) revoke(ctx context.Context, r *http.Request, client *oauth.Client, token string) error {
 	now := h.Clock.Now()
 	if token == "" {
 		return fosite.ErrInvalidRequest.WithHint("The parameter token is missing.")
@@ -88,25 +88,37 @@ func (h *Handler) revoke(ctx context.Context, client *oauth.Client, token string
 	if issue.IsJWT(token) {
 		claims, err := h.Issuer.ReadAccess(token, now)
 		switch {
-		case err != nil || claims.ClientID != client.ID:
-			return nil // expired, forged or another's: nothing of this client's to end
+		case err != nil:
+			return nil // expired or forged: nothing to end
+		case claims.ClientID != client.ID:
+			return h.another(r, client)
 		case claims.Grant.IsZero():
 			return respond.UnsupportedTokenType()
 		}
-		return durable(h.Store.RevokeGrant(ctx, claims.Grant, client.ID, now, event))
+		return h.durable(r, client, h.Store.RevokeGrant(ctx, claims.Grant, client.ID, now, event))
 	}
 	if family := h.Handles.Family(token); family != nil {
-		return durable(h.Store.RevokeFamily(ctx, family, client.ID, now, event))
+		return h.durable(r, client, h.Store.RevokeFamily(ctx, family, client.ID, now, event))
 	}
 	if hash, ok := h.Handles.Hash(issue.Access, token); ok {
-		return durable(h.Store.RevokeToken(ctx, hash, client.ID, now, event))
+		return h.durable(r, client, h.Store.RevokeToken(ctx, hash, client.ID, now, event))
 	}
 	return nil
 }
 
-func durable(err error) error {
-	if err == nil || errors.Is(err, identity.ErrNotFound) {
+// another is the answer for the token of another client: that of one that does not
+// exist (RFC 7009 §2.2). Only the trail knows.
+func (h *Handler) another(r *http.Request, client *oauth.Client) error {
+	h.Respond.Note(r, audit.Event{Kind: audit.AccessRefused, Client: client.ID, Reason: "revocation of another client's token"})
+	return nil
+}
+
+func (h *Handler) durable(r *http.Request, client *oauth.Client, err error) error {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, identity.ErrNotFound):
+		return h.another(r, client)
 	}
 	return fosite.ErrServerError.WithWrap(err)
 }

@@ -26,6 +26,9 @@ func (m *ClientCredentials) Prove(_ context.Context, req Request) (Answer, error
 	if req.Client.Public() { // admission refuses it as well
 		return Answer{}, fosite.ErrUnauthorizedClient.WithHint("A client without credentials has none to use.")
 	}
+	if req.Client.State == oauth.ClientTesting {
+		return Answer{}, fosite.ErrUnauthorizedClient.WithHint("A client that is being tested has nothing for itself.")
+	}
 	scope, err := requested(req.Form)
 	if err != nil {
 		return Answer{}, err
@@ -35,7 +38,7 @@ func (m *ClientCredentials) Prove(_ context.Context, req Request) (Answer, error
 		scope = own // RFC 6749 §3.3: a default
 	}
 	if more := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return slices.Contains(own, s) }); len(more) > 0 {
-		return Answer{}, beyond(more)
+		return Answer{}, m.beyond(req.Client, more)
 	}
 	if len(scope) == 0 {
 		return Answer{}, fosite.ErrInvalidScope.WithHint("There is no scope this client may have for itself.")

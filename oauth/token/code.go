@@ -5,13 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/ory/fosite"
 
-	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/secret"
 	"ecardid/oauth"
@@ -19,21 +17,14 @@ import (
 	"ecardid/oauth/issue"
 )
 
-// CodeStore is what the code grant needs from storage.
-type CodeStore interface {
-	oauth.Codes
-	oauth.Journal
-}
-
 // Code is the authorization code grant (RFC 6749 §4.1) with PKCE (RFC 7636) and
 // OpenID Connect: it issues codes at the authorization endpoint and redeems them
 // at the token endpoint.
 type Code struct {
 	Terms
-	Store       CodeStore
+	Store       oauth.Codes
 	Handles     issue.Handles
 	RefreshIdle time.Duration
-	Log         *slog.Logger
 }
 
 var (
@@ -126,8 +117,7 @@ func (c *Code) redeem(ctx context.Context, req Request, hash []byte, redirect, c
 	case errors.Is(err, identity.ErrReplayed):
 		return Answer{}, err
 	case errors.Is(err, identity.ErrSpent):
-		replayed(ctx, c.Store, c.Log, req, "code")
-		return Answer{}, badCode(err)
+		return Answer{}, badCode(err) // came back; storage has ended its grant and written it down
 	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
 		return Answer{}, badCode(err)
 	case err != nil:
@@ -174,16 +164,6 @@ func family(req Request) oauth.Binding {
 
 func badCode(cause error) error {
 	return fosite.ErrInvalidGrant.WithHint("The code is unknown, expired, used, or does not fit this request.").WithWrap(cause)
-}
-
-// replayed notes that something spent came back and its family was ended.
-func replayed(ctx context.Context, journal oauth.Journal, log *slog.Logger, req Request, what string) {
-	err := journal.Record(ctx, audit.Event{
-		Kind: audit.GrantReplayed, At: req.Now, Actor: audit.BySystem, Client: req.Client.ID, Reason: what,
-	})
-	if err != nil {
-		log.ErrorContext(ctx, "replay not recorded", "client", req.Client.ID, "error", err)
-	}
 }
 
 // PKCE reports whether the client's codes need PKCE (SECURITY CO1). The one

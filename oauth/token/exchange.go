@@ -10,6 +10,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/oauth/catalogue"
@@ -56,8 +57,9 @@ func (*Exchange) Type() string { return oauth.GrantExchange }
 
 // Prove implements Grant.
 func (x *Exchange) Prove(ctx context.Context, req Request) (Answer, error) {
-	if req.Client.Public() || len(req.Client.ExchangeResources) == 0 {
-		return Answer{}, fosite.ErrUnauthorizedClient.WithHint("The client was not admitted to exchange tokens.")
+	if req.Client.Public() || len(req.Client.ExchangeResources) == 0 || req.Client.State == oauth.ClientTesting {
+		return Answer{}, oauth.Refuse(fosite.ErrUnauthorizedClient.WithHint("The client was not admitted to exchange tokens."),
+			audit.AccessRefused, req.Client.ID, "token exchange by a client that may not", nil)
 	}
 	if err := exchangeable(req); err != nil {
 		return Answer{}, err
@@ -107,7 +109,7 @@ func (x *Exchange) Prove(ctx context.Context, req Request) (Answer, error) {
 	case errors.Is(err, identity.ErrConflict):
 		return Answer{}, fosite.ErrInvalidRequest.WithHint("The subject_token was passed on too often already.").WithWrap(err)
 	case errors.Is(err, identity.ErrScope):
-		return Answer{}, beyond(scope)
+		return Answer{}, x.beyond(req.Client, scope)
 	case err != nil:
 		return Answer{}, fosite.ErrServerError.WithWrap(err)
 	}
@@ -150,7 +152,7 @@ func (*Exchange) targets(req Request) ([]string, error) {
 		}
 	}
 	if len(within(targets, req.Client.ExchangeResources)) < len(targets) {
-		return nil, respond.InvalidTarget()
+		return nil, oauth.Refuse(respond.InvalidTarget(), audit.AccessRefused, req.Client.ID, "token exchange for a resource that is not the client's to call", nil)
 	}
 	return targets, nil
 }
@@ -211,7 +213,8 @@ func (x *Exchange) subject(ctx context.Context, req Request) (subject, error) {
 // as introspection would tell it.
 func (x *Exchange) result(client *oauth.Client, s subject, targets, asked []string) (scope, audience []string, err error) {
 	if len(x.Catalogue.For(s.scope, within(s.audience, client.Resources))) == 0 {
-		return nil, nil, badSubject(errors.New("the client is not its audience"))
+		return nil, nil, oauth.Refuse(badSubject(errors.New("the client is not its audience")),
+			audit.AccessRefused, client.ID, "token exchange with a token for somebody else", nil)
 	}
 	reach := within(client.ExchangeResources, s.audience)
 	if targets != nil {
@@ -223,7 +226,7 @@ func (x *Exchange) result(client *oauth.Client, s subject, targets, asked []stri
 		return nil, nil, respond.InvalidTarget()
 	}
 	if more := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(scope, s) }); len(more) > 0 {
-		return nil, nil, beyond(more)
+		return nil, nil, x.beyond(client, more)
 	}
 	if asked != nil {
 		scope = asked

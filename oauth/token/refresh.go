@@ -5,22 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/oauth"
 	"ecardid/oauth/issue"
 )
-
-// RefreshStore is what refreshing needs from storage.
-type RefreshStore interface {
-	oauth.Refreshes
-	oauth.Journal
-}
 
 // Refresh is the refresh token grant (RFC 6749 §6). A confidential client's token
 // stays the same: it is no use without the client's credential, and FAPI 2.0
@@ -29,10 +23,9 @@ type RefreshStore interface {
 // that was lost: the citizen signs in again (SECURITY TK1).
 type Refresh struct {
 	Terms
-	Store       RefreshStore
+	Store       oauth.Refreshes
 	Handles     issue.Handles
 	RefreshIdle time.Duration
-	Log         *slog.Logger
 }
 
 var _ Grant = (*Refresh)(nil)
@@ -56,7 +49,7 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 	}
 	behind := f.Catalogue.NotCarried(req.Client)
 	if more := slices.DeleteFunc(slices.Clone(scope), func(s string) bool { return !slices.Contains(behind, s) }); len(more) > 0 {
-		return Answer{}, beyond(more)
+		return Answer{}, f.beyond(req.Client, more)
 	}
 	n, err := f.narrowing(req)
 	if err != nil {
@@ -76,7 +69,7 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 	}
 	g, err := f.Store.Refresh(ctx, r)
 	if err != nil {
-		return Answer{}, f.refused(ctx, req, err)
+		return Answer{}, refused(req, err)
 	}
 	answer, err := f.answer(g, req, n, scope)
 	if err != nil {
@@ -90,7 +83,7 @@ func (f *Refresh) Prove(ctx context.Context, req Request) (Answer, error) {
 		access = f.Handles.New(issue.Access)
 		r.Next, r.Once, r.Access.Token = next.Hash(), nil, access.Hash()
 		if g, err = f.Store.Refresh(ctx, r); err != nil {
-			return Answer{}, f.refused(ctx, req, err)
+			return Answer{}, refused(req, err)
 		}
 	}
 	if r.Next != nil {
@@ -131,17 +124,16 @@ func refreshable(g oauth.Grant, carried json.RawMessage) bool {
 	return !g.Opaque || bytes.Equal(g.Details, carried)
 }
 
-func (f *Refresh) refused(ctx context.Context, req Request, err error) error {
+func refused(req Request, err error) error {
 	switch {
 	case errors.Is(err, identity.ErrReplayed):
 		return err
 	case errors.Is(err, identity.ErrSpent):
-		replayed(ctx, f.Store, f.Log, req, "refresh token")
-		return badRefresh(err)
+		return badRefresh(err) // came back; storage has ended its family and written it down
 	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded):
 		return badRefresh(err)
 	case errors.Is(err, identity.ErrScope):
-		return fosite.ErrInvalidScope.WithHint("More is asked than was granted.")
+		return oauth.Refuse(fosite.ErrInvalidScope.WithHint("More is asked than was granted."), audit.ScopeRefused, req.Client.ID, "more than was granted", nil)
 	}
 	return fosite.ErrServerError.WithWrap(err)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/secret"
@@ -119,6 +120,7 @@ type Endpoint struct {
 	Bindings  Bindings
 	People    issue.People
 	Catalogue *catalogue.Catalogue
+	Uses      *oauth.Meter // nil: nothing is counted
 	Clock     clock.Clock
 }
 
@@ -161,7 +163,8 @@ func (h *handler) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Acce
 		return err
 	}
 	if !client.MayUse(h.grant.Type()) {
-		return fosite.ErrUnauthorizedClient.WithHint("The client was not admitted with this grant type.")
+		return oauth.Refuse(fosite.ErrUnauthorizedClient.WithHint("The client was not admitted with this grant type."),
+			audit.GrantRefused, client.ID, "not admitted with "+h.grant.Type(), nil)
 	}
 	r, ok := ctx.Value(fosite.RequestContextKey).(*http.Request)
 	if !ok {
@@ -183,6 +186,9 @@ func (h *handler) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Acce
 	})
 	if err != nil {
 		return clientauth.Replayed(err, ar.GetRequestForm())
+	}
+	if h.grant.Type() == oauth.GrantRefresh {
+		h.Uses.Count(client.ID, oauth.Refreshed)
 	}
 	session.Answer = answer
 	return nil
@@ -296,6 +302,9 @@ func requested(values url.Values) ([]string, error) {
 	return scope, nil
 }
 
-func beyond(scopes []string) error {
-	return fosite.ErrInvalidScope.WithHintf("Not available here: %s.", strings.Join(scopes, " "))
+// beyond refuses scopes that are not for this client to have. The trail has those of
+// them that there are.
+func (t Terms) beyond(client *oauth.Client, scopes []string) error {
+	return oauth.Refuse(fosite.ErrInvalidScope.WithHintf("Not available here: %s.", strings.Join(scopes, " ")),
+		audit.ScopeRefused, client.ID, "a scope that is not the client's", map[string]string{"scope": strings.Join(within(scopes, t.Catalogue.Names()), " ")})
 }

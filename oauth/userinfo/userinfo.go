@@ -11,6 +11,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ecardid/audit"
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/oauth"
@@ -101,7 +102,9 @@ func (h *Handler) claims(ctx context.Context, r *http.Request, s shown, now time
 	if err != nil {
 		return refuse(fault(err))
 	}
-	if err := h.fits(r, s, f.info.Binding); err != nil {
+	if err := h.fits(r, s, f.info.Binding); errors.Is(err, errScheme) || errors.Is(err, errJKT) || errors.Is(err, errX5T) {
+		return refuse(oauth.Refuse(err, audit.ProofRefused, f.info.Grant.ClientID, "a token without the key it is bound to", nil))
+	} else if err != nil {
 		return refuse(err)
 	}
 	grant := f.info.Grant
@@ -220,7 +223,7 @@ func fault(err error) error {
 	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrEnded), errors.Is(err, issue.ErrToken):
 		return respond.InvalidToken(err)
 	case errors.Is(err, identity.ErrReplayed):
-		return dpop.Replayed().WithWrap(err)
+		return oauth.Refuse(dpop.Replayed().WithWrap(err), audit.ProofRefused, "", "the DPoP proof was used before", nil)
 	case errors.As(err, new(*fosite.RFC6749Error)):
 		return err
 	}

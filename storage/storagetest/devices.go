@@ -94,6 +94,26 @@ func deviceChecks() []check {
 				w.Errorf("%d devices, %v", len(all), err)
 			}
 		}},
+		{"last-used-where", func(w *world) {
+			ctx := w.Context()
+			l := w.signIn(identity.ID{})
+			phone, browser, key := w.bindPhone(l), w.trustBrowser(l), w.addPasskey(l, true)
+			bound := w.now
+			w.now = w.now.Add(time.Minute)
+			n := w.newLogin(browser.ID, identity.Proof{Factor: identity.FactorPhone, At: w.now, Device: phone.ID}, identity.Proof{Factor: identity.FactorPasskey, At: w.now, Device: key.Device})
+			f := w.flow()
+			w.ok(w.s.FinishFlow(ctx, f, authn.NewLogin{Login: n.Login, Token: n.token, Place: "198.51.100.0/24", Idle: loginIdle}, identity.ID{}, w.event(audit.LoginFinished)))
+			for _, c := range []struct {
+				what  string
+				id    identity.ID
+				place string
+				at    time.Time
+			}{{"the key", key.Device, "198.51.100.0/24", w.now}, {"the browser", browser.ID, "198.51.100.0/24", bound}, {"the phone", phone.ID, phone.Place, w.now}} {
+				if d, err := w.s.Device(ctx, w.citizen, c.id); err != nil || d.Place != c.place || !d.LastUsed.Equal(c.at) {
+					w.Errorf("%s: %q at %v, want %q at %v, %v", c.what, d.Place, d.LastUsed, c.place, c.at, err)
+				}
+			}
+		}},
 		{"ending-one-ends-what-hangs-on-it", func(w *world) {
 			ctx := w.Context()
 			first := w.signIn(identity.ID{})

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -32,6 +33,37 @@ func flowChecks() []check {
 			w.ok(w.s.DropFlow(ctx, f.ID))
 			_, err = w.s.Flow(ctx, f.ID, f.Browser, w.now)
 			w.is("dropped", err, identity.ErrNotFound)
+		}},
+		{"is-read-with-its-citizen", func(w *world) {
+			ctx := w.Context()
+			known, nobody, gone := w.flow(), w.flow(), w.flow()
+			nobody.Citizen, gone.Citizen = identity.ID{}, identity.NewID()
+			w.ok(w.s.MoveFlow(ctx, &nobody, w.now))
+			w.ok(w.s.MoveFlow(ctx, &gone, w.now))
+			for _, f := range []authn.Flow{known, nobody, gone} {
+				want, err := w.s.Flow(ctx, f.ID, f.Browser, w.now)
+				w.ok(err)
+				got, acc, err := w.s.Visit(ctx, f.ID, f.Browser, w.now)
+				w.ok(err)
+				if !reflect.DeepEqual(got, want) {
+					w.Errorf("%+v, and %+v alone", got, want)
+				}
+				var account authn.Account
+				if f.ID == known.ID {
+					account, err = w.s.Account(ctx, f.Citizen)
+					w.ok(err)
+				}
+				if !reflect.DeepEqual(acc, account) {
+					w.Errorf("%+v, and %+v alone", acc, account)
+				}
+			}
+			for what, ask := range map[string]func() error{
+				"another browser": func() error { _, _, err := w.s.Visit(ctx, known.ID, fresh(), w.now); return err },
+				"no browser":      func() error { _, _, err := w.s.Visit(ctx, known.ID, nil, w.now); return err },
+				"expired":         func() error { _, _, err := w.s.Visit(ctx, known.ID, known.Browser, known.Expires); return err },
+			} {
+				w.is(what, ask(), identity.ErrNotFound)
+			}
 		}},
 		{"moves-from-where-it-stands", func(w *world) {
 			ctx := w.Context()
@@ -370,6 +402,25 @@ func attemptChecks() []check {
 			want(w, w.now, other, rule, authn.Tally{Count: 2, Allowed: true})
 			w.ok(w.s.Forgive(w.Context(), fresh()))
 			w.ok(w.s.Refund(w.Context(), fresh()))
+		}},
+		{"settle", func(w *world) {
+			own, source, global, blocked := fresh(), fresh(), fresh(), fresh()
+			for range 2 {
+				guess(w, w.now, own, rule)
+				guess(w, w.now, source, rule)
+				guess(w, w.now, global, rule)
+			}
+			once := authn.Rule{Max: 1, Per: time.Hour}
+			guess(w, w.now, blocked, once)
+			w.ok(w.s.Settle(w.Context(), own, source, blocked, global, fresh()))
+			want(w, w.now, own, rule, authn.Tally{Count: 1, Allowed: true})
+			want(w, w.now, source, rule, authn.Tally{Count: 2, Allowed: true})
+			want(w, w.now, global, rule, authn.Tally{Count: 2, Allowed: true})
+			want(w, w.now, blocked, once, authn.Tally{Count: 0}) // what the guess cost stays
+			w.ok(w.s.Settle(w.Context(), nil, source, own))
+			want(w, w.now, own, rule, authn.Tally{Count: 1, Allowed: true})
+			want(w, w.now, source, rule, authn.Tally{Count: 2, Allowed: true})
+			w.ok(w.s.Settle(w.Context(), nil))
 		}},
 		{"spent-values", func(w *world) {
 			ctx := w.Context()

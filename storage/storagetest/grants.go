@@ -134,6 +134,9 @@ func grantChecks() []check {
 			w.accepted("after a right one", fam, false)
 			_, err = w.s.Redeem(w.Context(), w.redemption(n))
 			w.is("a third time", err, identity.ErrSpent)
+			if n := w.entries(audit.GrantReplayed); n != 1 {
+				w.Errorf("%d entries of what ended once", n)
+			}
 			w.accepted("another family of the login", bystander, true)
 		}},
 		{"a-dead-code-buys-nothing", func(w *world) {

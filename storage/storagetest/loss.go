@@ -202,6 +202,27 @@ func lossChecks() []check {
 				w.Error("nobody hears of the old phone")
 			}
 		}},
+		{"a-new-key", func(w *world) {
+			l := w.signIn(identity.ID{})
+			cooling := func(what string, want time.Time) {
+				w.Helper()
+				if got, err := w.s.Login(w.Context(), l.token, w.now); err != nil || !got.Cooling.Equal(want) {
+					w.Errorf("%s: cooling until %v, want %v, %v", what, got.Cooling, want, err)
+				}
+			}
+			w.addPasskey(l, true)
+			cooling("nobody said for how long", time.Time{})
+			add := func(wait time.Duration) {
+				p, d := w.newPasskey(true)
+				p.CoolOff = wait
+				w.ok(w.s.AddPasskey(w.Context(), p, d, nil, w.from(audit.PasskeyBound, l.ID)))
+			}
+			until := w.now.Add(24 * time.Hour)
+			add(24 * time.Hour)
+			cooling("after a key", until)
+			add(time.Hour)
+			cooling("a shorter wait ends no longer one", until)
+		}},
 		{"nonsense", func(w *world) {
 			for _, r := range []loss.Report{
 				w.report("purse"), w.report(loss.Device), w.report(loss.Card, func(r *loss.Report) { r.Device = identity.NewID() }),

@@ -25,7 +25,7 @@ const (
 // do, to what may happen once: of many at the same time exactly one wins.
 func Race(t *testing.T, open func(t testing.TB) []*storage.Store) {
 	stores := open(t)
-	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces(), deviceRaces()) {
+	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces(), deviceRaces(), admissionRaces(), staffRaces()) {
 		t.Run(r.name, func(t *testing.T) {
 			for range rounds {
 				w := newWorld(t, stores[0])
@@ -134,6 +134,32 @@ func races() []race {
 			r := w.request()
 			w.ok(w.s.StoreRequest(w.Context(), r))
 			return func(w *world, _ int) error { return w.s.DropRequest(w.Context(), r.Handle) }, nil
+		}},
+		{"name-a-relative", []error{identity.ErrConflict}, func(w *world) (func(*world, int) error, func()) {
+			l := w.signIn(identity.ID{})
+			for range authn.MaxRelatives - 1 {
+				w.ok(w.name(l, identity.ID{}, fresh()))
+			}
+			return func(w *world, _ int) error { return w.name(l, identity.ID{}, fresh()) }, func() {
+				if n := len(w.ties()); n != authn.MaxRelatives {
+					w.Errorf("%d relatives", n)
+				}
+			}
+		}},
+		{"agree-to-be-a-relative", gone, func(w *world) (func(*world, int) error, func()) {
+			other := w.beside()
+			there := other.signIn(identity.ID{})
+			w.ok(w.name(w.signIn(identity.ID{}), other.citizen, fresh()))
+			tie := w.ties()[0].ID
+			return func(w *world, _ int) error {
+				return w.s.AgreeRelative(w.Context(), tie, other.from(audit.RelativeAgreed, there.ID))
+			}, nil
+		}},
+		{"close-an-account", []error{identity.ErrEnded}, func(w *world) (func(*world, int) error, func()) {
+			l := w.signIn(identity.ID{})
+			return func(w *world, _ int) error {
+				return w.s.CloseAccount(w.Context(), w.citizen, l.ID, w.from(audit.CitizenCancelled, l.ID))
+			}, nil
 		}},
 		{"time-step", spent, func(w *world) (func(*world, int) error, func()) {
 			f := w.bindTOTP(w.signIn(identity.ID{}))

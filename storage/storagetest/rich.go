@@ -92,11 +92,13 @@ func Fill(ctx context.Context, t testing.TB, s *storage.Store) map[string]string
 	w.ok(s.Record(ctx, w.event(audit.LoginRefused)))
 	w.ok(s.OpenEnrolment(ctx, w.enrolment(raised)))
 	w.enrol(raised)
+	w.weigh()
 	w.protocol(raised)
+	w.signals(raised)
 	w.devices(raised)
 	w.read(raised, fam, browser.Cookie, key, phone.ID)
 
-	secrets := map[string]string{"name": fullName, "greeting": greeting, "seed": string(seed), "private key": privateKey, "recovery code": keptCode, "email": email, "street": street, "device": deviceNote}
+	secrets := map[string]string{"name": fullName, "greeting": greeting, "seed": string(seed), "private key": privateKey, "recovery code": keptCode, "email": email, "street": street, "device": deviceNote, "receiver's token": receiverToken}
 	for who, c := range map[string]*world{"": w, "another's ": other} {
 		secrets[who+"card"], secrets[who+"id"], secrets[who+"phone"] = c.card.Value, c.id.Value, c.phone.Value
 	}
@@ -141,6 +143,7 @@ func (w *world) read(l session, f family, cookie []byte, key authn.Passkey, phon
 		func() error { return ignore(s.SpendStep(ctx, w.citizen, identity.NewID(), 5), identity.ErrSpent) },
 		func() error { return s.Forgive(ctx, fresh()) },
 		func() error { return s.Refund(ctx, fresh()) },
+		func() error { return s.Settle(ctx, fresh(), fresh(), fresh()) },
 		func() error { return s.DropFlow(ctx, identity.NewID()) },
 		func() error { _, _, err := s.Browser(ctx, cookie, w.now); return ignore(err, identity.ErrNotFound) },
 		func() error {

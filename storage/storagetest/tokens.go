@@ -140,8 +140,8 @@ func tokenChecks() []check {
 				w.ok(w.s.RevokeFamily(ctx, familyOf(token), client, w.now, w.clientEvent(audit.GrantRevoked)))
 			}
 			other := w.beside()
-			revoke(one.refresh, other.client)
-			revoke(one.access, other.client)
+			w.is("another's access token", w.s.RevokeToken(ctx, one.access, other.client, w.now, other.clientEvent(audit.GrantRevoked)), identity.ErrNotFound)
+			w.is("another's family", w.s.RevokeFamily(ctx, familyOf(one.refresh), other.client, w.now, other.clientEvent(audit.GrantRevoked)), identity.ErrNotFound)
 			revoke(fresh(), w.client)
 			w.ok(w.s.RevokeGrant(ctx, three.ID, other.client, w.now, other.clientEvent(audit.GrantRevoked)))
 			w.ok(w.s.RevokeGrant(ctx, identity.NewID(), w.client, w.now, w.clientEvent(audit.GrantRevoked)))
@@ -258,6 +258,9 @@ func refreshChecks() []check {
 			_, err = w.s.Token(ctx, again.Access.Token, w.now)
 			w.is("what reuse asked for", err, identity.ErrNotFound)
 			w.accepted("another family", bystander, true)
+			if n := w.entries(audit.GrantReplayed); n != 1 {
+				w.Errorf("%d entries of what ended once", n)
+			}
 		}},
 		{"reuse-of-any-earlier-token", func(w *world) {
 			// A thief who rotates twice before the owner comes must not get away.

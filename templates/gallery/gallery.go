@@ -3,6 +3,7 @@
 package gallery
 
 import (
+	"slices"
 	"time"
 
 	"ecardid/templates"
@@ -38,7 +39,7 @@ func View(locale templates.Locale, elder bool) templates.View {
 
 // All returns the samples: every page at least once.
 func All() []Sample {
-	return append(append(signIn(), enrol()...), append(account(), outcome()...)...)
+	return slices.Concat(signIn(), enrol(), account(), outcome(), consoleStaff(), consoleCitizens(), consoleClients())
 }
 
 func day(d, hour, minute int) time.Time {
@@ -115,7 +116,7 @@ func signIn() []Sample {
 			Step: step(), Account: "王*英（尾号 002X）", Until: day(30, 9, 0),
 			Scopes: []templates.Scope{
 				{Title: "社会保障卡基本信息", Purpose: "确认您的参保身份", Claims: []templates.Text{"姓名", "发卡地区", "卡状态"}},
-				{Title: "领取养老金资格认证", Purpose: "办理本年度资格认证", Claims: []templates.Text{"认证结果"}, New: true},
+				{Title: "领取养老金资格认证", Purpose: "办理本年度资格认证", Basis: "《中华人民共和国社会保险法》第七十四条", Claims: []templates.Text{"认证结果"}, New: true},
 			},
 		}},
 		{"consent-payment", templates.Consent{
@@ -221,9 +222,25 @@ func account() []Sample {
 			{ID: "s2", Device: "王女士的手机", Place: "绍兴市", Began: day(21, 19, 42), LastSeen: day(21, 20, 3), Clients: []templates.Text{"市第一人民医院", "医保药房"}},
 		}}},
 		{"account-consents", templates.AccountConsents{Consents: []templates.Consented{
-			{ID: "c1", Client: "养老金服务大厅", Host: "pension.example.cn", Scopes: []templates.Text{"社会保障卡基本信息", "领取养老金资格认证"}, Since: day(4, 14, 0), LastUsed: day(22, 8, 11)},
+			{ID: "c1", Client: "养老金服务大厅", Host: "pension.example.cn", Scopes: []templates.Agreed{{Title: "社会保障卡基本信息", Purpose: "查看卡状态、发卡地和有效期"}, {Title: "领取养老金资格认证"}}, Since: day(4, 14, 0), LastUsed: day(22, 8, 11)},
 		}}},
 		{"account-consents-none", templates.AccountConsents{}},
+		{"account-activity", templates.AccountActivity{NewestURL: "/account/activity", OlderURL: "/account/activity?page=AAAA", Entries: []templates.Activity{
+			{What: templates.ActivityOf("login.finish", templates.BySelf), By: templates.BySelf, At: day(22, 8, 10), Place: "192.0.2.0/24 Chrome · Windows"},
+			{What: templates.ActivityOf("citizen.read", templates.ByStaff), By: templates.ByStaff, At: day(21, 10, 2), Reason: "来电咨询，工单 20260421-07"},
+			{What: templates.ActivityOf("loss.report.relative", templates.ByRelative), By: templates.ByRelative, At: day(20, 9, 41)},
+			{What: templates.ActivityOf("consent.give", templates.BySelf), By: templates.BySelf, At: day(4, 14, 0), Client: "pension"},
+		}}},
+		{"account-activity-none", templates.AccountActivity{}},
+		{"account-relatives", templates.AccountRelatives{Most: 5,
+			Asking: []templates.Relative{{ID: "r1", Name: "王**", Ends: day(28, 9, 0)}},
+			Mine:   []templates.Relative{{ID: "r2", Name: "李**", Card: "A******78", Agreed: day(3, 9, 0)}, {ID: "r3", Card: "B******12", Ends: day(28, 9, 0)}},
+			Theirs: []templates.Relative{{ID: "r4", Name: "张**", Agreed: day(2, 16, 20)}},
+		}},
+		{"account-relatives-none", templates.AccountRelatives{Most: 5, Account: templates.Account{Problem: templates.Say(templates.ProblemCard)}}},
+		{"account-data", templates.AccountData{CloseURL: "/account/close"}},
+		{"account-close", templates.AccountClose{Phrase: "注销账户", BackURL: "/account/data"}},
+		{"account-closed", templates.AccountClosed{}},
 	}
 }
 
@@ -235,6 +252,7 @@ func outcome() []Sample {
 		}},
 		{"busy", templates.Busy{Seconds: 5, Reference: "7F3K-92QX"}},
 		{"cancel", templates.Cancel{Step: step(), BackURL: "/login"}},
+		{"held", templates.Held{Step: step(), Until: day(22, 9, 40), ContinueURL: "/login"}},
 		{"logout-confirm", templates.LogoutConfirm{Step: step()}},
 		{"signed-out", templates.SignedOut{}},
 		{"signed-out-return", templates.SignedOut{Client: "养老金服务大厅", ReturnURL: "https://pension.example.cn/bye"}},

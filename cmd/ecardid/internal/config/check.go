@@ -43,6 +43,8 @@ func (c *Config) check(need Need) []string {
 	c.checkMTLS(&k)
 	c.checkOutbound(&k)
 	c.checkAudit(&k)
+	c.checkNotices(&k)
+	c.checkRisk(&k)
 	if c.Registration.Open && !c.TestProfile {
 		k.bad("registration.open", "lets everybody in: only together with test_profile: true, where nothing is real")
 	}
@@ -228,6 +230,9 @@ func (c *Config) checkSettings(k *checker, host string) {
 	within("sessions.idle", c.Sessions.Idle, maxIdle)
 	within("sessions.max", c.Sessions.Max, maxSession)
 	within("sessions.trusted", c.Sessions.Trusted, maxTrusted)
+	if c.Login.CoolOff < 0 || c.Login.CoolOff > maxCoolOff {
+		k.bad("login.cool_off", "%v is not within 0 and %v", c.Login.CoolOff, maxCoolOff)
+	}
 	if c.Sessions.Idle > c.Sessions.Max {
 		k.bad("sessions.idle", "longer than sessions.max")
 	}

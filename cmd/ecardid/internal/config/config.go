@@ -8,6 +8,7 @@ import (
 
 	"ecardid/authn/password"
 	"ecardid/authn/phone/attest"
+	"ecardid/authn/risk"
 	"ecardid/identity"
 	"ecardid/internal/jose"
 	"ecardid/internal/seal"
@@ -54,6 +55,8 @@ type Config struct {
 
 	// Floor is the least assurance of any login: basic, mfa or bound.
 	Floor string `yaml:"floor"`
+	// Login: what binding a new phone or key does.
+	Login Login `yaml:"login"`
 	// Sessions may be shorter than the defaults, which are the longest allowed.
 	Sessions Sessions `yaml:"sessions"`
 	// Passkeys: the domain and the origins they are bound to.
@@ -63,10 +66,15 @@ type Config struct {
 	// Liveness is the provider that checks for a living person.
 	Liveness Liveness `yaml:"liveness"`
 
+	// Risk: how sign-ins are weighed.
+	Risk Risk `yaml:"risk"`
+
 	// Limits on what this process takes on.
 	Limits Limits `yaml:"limits"`
 	// Audit: where the trail is attested.
 	Audit Audit `yaml:"audit"`
+	// Notices: the gateway for text messages and e-mail.
+	Notices Notices `yaml:"notices"`
 	// Telemetry: traces. Metrics are always there, at the operations listener.
 	Telemetry Telemetry `yaml:"telemetry"`
 	// Log: how much is told. Personal data never is.
@@ -140,6 +148,15 @@ type Authority struct {
 	English  string `yaml:"english"` // the same in English; the Chinese name when empty
 	Domain   string `yaml:"domain"`  // the official one people are told to look for; the issuer's host when empty
 	Helpline string `yaml:"helpline"`
+}
+
+// Login is about new phones and keys.
+type Login struct {
+	// OnePhone: a new phone takes the place of the one before.
+	OnePhone bool `yaml:"one_phone"`
+	// CoolOff is how long after a new phone, or a new passkey that lives on a device,
+	// nothing of high value is given; 0 is not at all.
+	CoolOff time.Duration `yaml:"cool_off"`
 }
 
 // Sessions of citizens.
@@ -237,6 +254,7 @@ type Made struct {
 	LivenessKey  jose.Key
 	LivenessKeys jose.Set
 	LivenessHost string // of the provider, for people
+	Risk         *risk.Policy
 }
 
 // Defaults returns what a file begins from.
@@ -248,6 +266,7 @@ func Defaults() Config {
 		Operations: Operations{Listen: "127.0.0.1:9464"},
 		Authority:  Authority{Name: "电子社会保障卡", English: "Electronic Social Security Card", Helpline: "12333"},
 		Floor:      "mfa",
+		Login:      Login{OnePhone: true, CoolOff: 24 * time.Hour},
 		Sessions:   Sessions{Idle: maxIdle, Max: maxSession, Trusted: maxTrusted},
 		Phones:     Phones{KeyLevel: string(identity.KeyUnattested)},
 		Liveness: Liveness{
@@ -256,6 +275,7 @@ func Defaults() Config {
 		},
 		Limits:    Limits{StatementCache: "prepare"},
 		Audit:     Audit{Checkpoint: Checkpoint{Every: time.Hour}},
+		Notices:   Notices{Algorithm: string(jose.ES256)},
 		Telemetry: Telemetry{Ratio: 0.05},
 		Log:       Log{Level: "info"},
 	}
@@ -269,4 +289,5 @@ const (
 	maxSession = 24 * time.Hour
 	maxTrusted = 30 * 24 * time.Hour
 	minSession = time.Minute
+	maxCoolOff = 30 * 24 * time.Hour
 )

@@ -185,6 +185,8 @@ func TestWhatIsRefused(t *testing.T) {
 		{"password-after-the-question-mark", replace("{env: ECARDID_DATABASE}", "postgresql://ecardid@db1.example:5432,db2.example:5432/ecardid?sslmode=verify-full&pass%77ord=hunter2"), []string{"database: there is a password in it"}},
 		{"half-a-certificate", good + "\ntls: {certificate: x}\n", []string{"certificate and key go together"}},
 		{"long-session", good + "\nsessions: {idle: 2h}\n", []string{"sessions.idle: 2h0m0s is not within"}},
+		{"waiting-backwards", good + "\nlogin: {cool_off: -1h}\n", []string{"login.cool_off: -1h0m0s is not within 0"}},
+		{"waiting-for-years", good + "\nlogin: {cool_off: 9000h}\n", []string{"login.cool_off: 9000h0m0s is not within 0"}},
 		{"no-floor", good + "\nfloor: live\n", []string{"floor: basic, mfa or bound"}},
 		{"metrics-in-public", good + "\noperations: {listen: \"127.0.0.1:8080\"}\n", []string{"operations.listen: is the public listener"}},
 		{"metrics-for-the-network", good + "\noperations: {listen: \":9464\"}\n", []string{"operations.listen: other machines could read", "open_to_the_network: true"}},
@@ -212,7 +214,13 @@ func TestWhatIsRefused(t *testing.T) {
 		{"calls-by-another-key", good + "\noutbound: {onyl: [a.example]}\n", []string{"onyl"}},
 		{"calls-by-nobodys-ca", good + "\noutbound: {ca: kek}\n", []string{"outbound.ca: there is no certificate"}},
 		{"checkpoints-without-rest", good + "\naudit: {checkpoint: {every: 1s}}\n", []string{"audit.checkpoint.every: not within"}},
+		{"notices-in-the-open", good + "\nnotices: {url: \"http://sms.example/\"}\n", []string{"notices.url: want an https URL"}},
+		{"notices-unsigned", good + "\nnotices: {algorithm: none}\n", []string{"notices.algorithm: want ES256"}},
 		{"checkpoints-in-the-open", good + "\naudit: {checkpoint: {url: \"http://notary.example/\"}}\n", []string{"audit.checkpoint.url: want an https URL"}},
+		{"rules-that-are-none", good + "\nrisk: {rules: kek}\n", []string{"risk.rules: "}},
+		{"rules-that-are-nowhere", good + "\nrisk: {rules: nowhere}\n", []string{"risk.rules: open"}},
+		{"places-that-are-none", good + "\nrisk: {places: kek}\n", []string{"risk.places: places: line 1: want NETWORK,NAME"}},
+		{"risk-of-another-mode", good + "\nrisk: {mode: off}\n", []string{"risk.mode: enforce or dry-run"}},
 		{"all-at-once", replace("{file: kek}", "{file: nowhere}") + "\nfloor: x\nlog: {level: loud}\n", []string{"kek", "floor", "log.level", "3 problems"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -246,6 +254,7 @@ func TestWhatIsNotRefused(t *testing.T) {
 		"certificates":         good + "\nmtls: {proxy_header: Client-Cert, base: \"https://mtls.ecard.example:8443\"}\n",
 		"calls outside":        good + "\noutbound: {only: [hospital.example, \"bank.example:8443\"]}\n",
 		"calls inside":         good + "\noutbound: {allow: [hospital.internal, \"localhost:8443\", 10.0.0.7]}\n",
+		"rules tried out":      good + "\nrisk: {mode: dry-run}\n",
 		"no operations":        good + "\noperations: {listen: \"off\"}\n",
 	} {
 		if _, err := Load(furnish(t, text), NeedServer); err != nil {

@@ -207,7 +207,7 @@ func yamlProblems(err error) []string {
 func (c *Config) anchor(dir string) {
 	for _, p := range []*string{
 		&c.Database.File, &c.KEK.File, &c.TLS.Certificate, &c.TLS.Key, &c.Catalogue,
-		&c.Liveness.Keys, &c.Liveness.SigningKey.File, &c.Limits.LeakedPasswords, &c.MTLS.ClientCA, &c.Outbound.CA, &c.Audit.Checkpoint.File, &c.Phones.Android.Roots, &c.Phones.Android.Revoked,
+		&c.Liveness.Keys, &c.Liveness.SigningKey.File, &c.Limits.LeakedPasswords, &c.MTLS.ClientCA, &c.Outbound.CA, &c.Audit.Checkpoint.File, &c.Phones.Android.Roots, &c.Phones.Android.Revoked, &c.Risk.Rules, &c.Risk.Places,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -1,0 +1,136 @@
+package authn
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"ecardid/authn/loss"
+	"ecardid/authn/passkey"
+	"ecardid/identity"
+)
+
+// This file is a report of a loss that a passkey proves (lost.go).
+
+// lossScript answers the script of /lost.
+func (s *Service) lossScript(do func(r *http.Request, body []byte) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.scriptAnswer(w, r, do)
+	})
+}
+
+// lossOwner is what a ceremony of /lost is bound to: the browser.
+func (s *Service) lossOwner(r *http.Request) ([]byte, error) {
+	b := s.Browser(r)
+	if len(b) == 0 {
+		return nil, errExpired
+	}
+	h := sha256.Sum256(append([]byte("lost\x00"), b...))
+	return h[:], nil
+}
+
+func (s *Service) lossOptions(r *http.Request, body []byte) (any, error) {
+	if err := json.Unmarshal(body, &struct{}{}); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	owner, err := s.lossOwner(r)
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Opening}, "ceremony", sourceKey(s.Source(r))); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, errTooMany
+	}
+	options, c, err := s.Passkeys.BeginSignIn()
+	if err != nil {
+		return nil, wrap(err, "beginning a passkey ceremony")
+	}
+	return options, s.putCeremony(r.Context(), c, owner, identity.ID{})
+}
+
+// lossFinish hears a report proved by a passkey. It may be any of the citizen's; the
+// device it lives on is in their hand and stays.
+func (s *Service) lossFinish(r *http.Request, body []byte) (any, error) {
+	ctx := r.Context()
+	what := loss.What(r.URL.Query().Get("what"))
+	if len(r.URL.Query()["what"]) != 1 || what != loss.Phone && what != loss.Card {
+		return nil, fmt.Errorf("%w: neither the phone nor the card", errBadRequest)
+	}
+	owner, err := s.lossOwner(r)
+	if err != nil {
+		return nil, err
+	}
+	// Answers are counted by source, and what is written down about wrong ones is bounded
+	// for all together: anybody can send as many as they like.
+	g, err := s.guess(r, s.Config.Rules.Source, "lost-passkey", sourceKey(s.Source(r)))
+	if err != nil {
+		return nil, err
+	}
+	if !g.Allowed {
+		return nil, errors.Join(errTooMany, s.refused(r, g, identity.ID{}, identity.FactorPasskey, "throttled"))
+	}
+	refuse := func(citizen identity.ID, reason string) error {
+		if !s.refusals.AllowN(s.Clock.Now(), 1) {
+			return errPasskey
+		}
+		return errors.Join(errPasskey, s.refused(r, g, citizen, identity.FactorPasskey, reason))
+	}
+	c, err := s.takeCeremony(ctx, body, passkey.SignIn, owner)
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil, refuse(identity.ID{}, "no such challenge")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var key Passkey
+	var acc Account
+	res, err := s.Passkeys.FinishLogin(ctx, c, bytes.NewReader(body), func(ctx context.Context, id []byte) (passkey.Credential, error) {
+		var err error
+		key, acc, err = s.Store.PasskeyByCredential(ctx, id)
+		return key.Credential, err
+	})
+	if key.ID.IsZero() {
+		acc = Account{}
+	}
+	switch {
+	case errors.Is(err, passkey.ErrCloned):
+		return nil, s.cloned(r, key)
+	case errors.Is(err, passkey.ErrMalformed):
+		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+	case isRefusal(err):
+		return nil, refuse(acc.ID, "assertion")
+	case err != nil:
+		return nil, wrap(err, "finishing a passkey ceremony")
+	}
+	if !res.UserVerified || !acc.State.MaySignIn() || key.Citizen != acc.ID {
+		return nil, refuse(acc.ID, "not for this report")
+	}
+	key.Credential = res.Credential
+	used := s.Store.UsePasskey(ctx, key, s.Clock.Now())
+	if used != nil && !errors.Is(used, identity.ErrSpent) && !errors.Is(used, identity.ErrNotFound) {
+		return nil, wrap(used, "recording a passkey's use")
+	}
+	if res.Verdict != passkey.Accept {
+		return nil, s.odd(r, key)
+	}
+	if used != nil {
+		return nil, refuse(acc.ID, "counter")
+	}
+	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: acc.ID, What: what, Spare: key.Device, SparePasskey: key.ID}, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, refuse(acc.ID, "loss not reported")
+	}
+	s.Observer.Observe("loss", string(what))
+	if err := g.right(context.WithoutCancel(ctx)); err != nil {
+		s.Log.ErrorContext(ctx, "right attempts not given back", "cause", err)
+	}
+	return jsonAnswer{Next: receiptPath + receipt.Number.String()}, nil
+}

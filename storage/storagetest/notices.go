@@ -1,0 +1,69 @@
+package storagetest
+
+import (
+	"slices"
+	"time"
+
+	"ecardid/audit"
+	"ecardid/authn/notify"
+	"ecardid/identity"
+)
+
+// letters are the world's citizen's notices that are due; they are leased.
+func (w *world) letters() []notify.Notice {
+	w.Helper()
+	all, err := w.s.TakeNotices(w.Context(), w.now, time.Minute, 10_000)
+	w.ok(err)
+	return slices.DeleteFunc(all, func(n notify.Notice) bool { return n.Phone != w.phone.Value })
+}
+
+func noticeChecks() []check {
+	return []check{
+		{"every-notice-is-due-once", func(w *world) {
+			ctx := w.Context()
+			w.ok(w.s.SetLocale(ctx, w.citizen, "en"))
+			for _, n := range w.letters() {
+				w.ok(w.s.NoticeSent(ctx, n.ID)) // of first contact
+			}
+			w.freeze(identity.CardFrozen)
+			got := w.letters()
+			if len(got) != 1 || got[0].Kind != string(audit.CitizenFrozen) || !got[0].At.Equal(w.now) || got[0].Place != "192.0.2.0/24" || got[0].Locale != "en" || got[0].Tries != 0 {
+				w.Fatalf("%+v", got)
+			}
+			if again := w.letters(); len(again) != 0 {
+				w.Errorf("leased, and taken: %+v", again)
+			}
+			w.now = start.Add(time.Minute)
+			if again := w.letters(); len(again) != 1 || again[0].ID != got[0].ID || again[0].Tries != 1 {
+				w.Errorf("whoever had it is gone: %+v", again)
+			}
+			w.ok(w.s.NoticeUnsent(ctx, got[0].ID, start.Add(time.Hour)))
+			w.now = start.Add(time.Hour - time.Millisecond)
+			if again := w.letters(); len(again) != 0 {
+				w.Errorf("before its time: %+v", again)
+			}
+			w.now = start.Add(time.Hour)
+			if again := w.letters(); len(again) != 1 {
+				w.Errorf("in its time: %+v", again)
+			}
+			w.ok(w.s.NoticeSent(ctx, got[0].ID))
+			w.now = start.Add(2 * time.Hour)
+			if again := w.letters(); len(again) != 0 {
+				w.Errorf("sent, and sent again: %+v", again)
+			}
+			if n := w.notices(audit.CitizenFrozen); n != 1 {
+				w.Errorf("%d of it in the citizen's own pages", n)
+			}
+		}},
+		{"nobody-is-told-of-yesterday", func(w *world) {
+			w.freeze(identity.CardFrozen)
+			w.now = start.Add(24 * time.Hour)
+			if got := w.letters(); len(got) != 0 {
+				w.Errorf("%+v", got)
+			}
+			if all, err := w.s.TakeNotices(w.Context(), w.now, time.Minute, 0); err != nil || len(all) != 0 {
+				w.Errorf("%v, %v", all, err)
+			}
+		}},
+	}
+}
