@@ -78,6 +78,7 @@ func (d *desk) routes() http.Handler {
 		Passkey: templates.Ceremony{OptionsURL: "/options", FinishURL: "/finish-elsewhere"},
 	}))
 	mux.HandleFunc("/wait", d.page(templates.SignIn, templates.PhoneApprove{Number: "47", PollURL: "/state"}))
+	mux.HandleFunc("/bulk", d.page(templates.Plain, templates.Console{Page: templates.ConsoleBulk{Max: 10}}))
 	mux.HandleFunc("/done", d.page(templates.Plain, templates.SignedOut{}))
 	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) {
 		d.mu.Lock()
@@ -167,6 +168,13 @@ func TestScript(t *testing.T) {
 		{"refused, in words and not in markup", "/refused", "passkey-login", `document.querySelector("[data-status]").textContent === "<b>not accepted</b>"`},
 		{"never to another host", "/elsewhere", "passkey-login", `document.querySelector("[data-status]").className === "status bad" && location.pathname === "/elsewhere"`},
 		{"phone", "/wait", "", `location.pathname === "/done"`},
+		{"a file into its field", "/bulk", "", `(function () {
+			var files = new DataTransfer(), chosen = document.getElementById("file");
+			files.items.add(new File(["A10000012\nB20000025"], "cards.csv"));
+			chosen.files = files.files;
+			chosen.dispatchEvent(new Event("change"));
+			return chosen.offsetParent !== null && document.getElementById("cards").value === "A10000012\nB20000025";
+		})()`},
 	} {
 		run, cancel := context.WithTimeout(ctx, 20*time.Second)
 		err := chromedp.Do(run, chromedp.Navigate(base+step.path))

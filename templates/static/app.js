@@ -250,10 +250,28 @@
     });
   }
 
+  // fileInto puts the text of a chosen file into a field, where it can be seen before it
+  // is sent.
+  function fileInto(box) {
+    var chosen = box.querySelector("input"), field = doc.getElementById(box.getAttribute("data-file-into"));
+    box.hidden = false;
+    chosen.addEventListener("change", function () {
+      var reader = new FileReader();
+      if (!chosen.files.length) {
+        return;
+      }
+      reader.onload = function () {
+        field.value = reader.result;
+      };
+      reader.readAsText(chosen.files[0]);
+    });
+  }
+
   each("[data-passkey]", passkeys);
   each("[data-poll-url]", poll);
   each("[data-submit]", function (form) { form.submit(); });
   each("[data-reveal]", reveal);
+  each("[data-file-into]", fileInto);
   each("[data-print]", function (button) {
     button.hidden = false;
     button.addEventListener("click", function () {
