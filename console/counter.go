@@ -110,13 +110,40 @@ func (c *Counter) Preview(ctx context.Context, by Staff, o Order) ([]Line, error
 	if err := c.could(f, o, now); err != nil {
 		return nil, err
 	}
+	lines := about(f, o)
 	switch o.Act {
 	case CitizenReveal:
-		return []Line{{What: "field", Name: o.Value}}, nil
+		return append(lines, Line{What: "field", Name: o.Value}), nil
 	case DeviceConfirm:
-		return nil, nil // nothing ends
+		return lines, nil // nothing ends
 	}
-	return c.ends(ctx, f, o, now)
+	ends, err := c.ends(ctx, f, o, now)
+	if err != nil {
+		return nil, err
+	}
+	return append(lines, ends...), nil
+}
+
+// about says which of a citizen's things an order is about: whoever approves it has to
+// see that.
+func about(f File, o Order) []Line {
+	var lines []Line
+	for _, d := range f.Devices {
+		if d.ID == o.Target {
+			lines = append(lines, Line{What: "device", Name: d.Name})
+		}
+	}
+	for _, k := range f.Passkeys {
+		if k.ID == o.Target {
+			lines = append(lines, Line{What: "passkey", Name: k.Name})
+		}
+	}
+	for _, x := range f.Sessions {
+		if x.ID == o.Target {
+			lines = append(lines, Line{What: "session", Name: x.Agent + " · " + x.Place})
+		}
+	}
+	return lines
 }
 
 // could is possible, and asks for what would be left of the factors as well.

@@ -119,7 +119,7 @@ func citizensPages() []ConsolePage {
 
 func citizensVocabularies() []vocabulary {
 	return []vocabulary{
-		{"console.line", []string{"totp", "tokens", "field"}},
+		{"console.line", []string{"totp", "tokens", "field", "passkey", "session"}},
 		{"citizens.card", []string{"normal", "frozen", "temp_lost", "lost", "cancelled"}},
 		{"citizens.do", []string{
 			"reveal", "loss-phone", "loss-card", "freeze", "unfreeze", "cancel", "end-lost", "end-revoked", "suspend", "restore", "confirm",
