@@ -25,7 +25,7 @@ func (s *Server) mount(login *authn.Service, devices *deviceapi.API, protocol *p
 	}
 	s.add(Route{Method: http.MethodGet, Pattern: "/privacy", Class: Page, Who: "anybody", Handler: s.still(templates.Privacy{})})
 	s.add(Route{Method: http.MethodGet, Pattern: "/goodbye", Class: Page, Who: "anybody", Handler: s.still(templates.AccountClosed{})})
-	s.add(Route{Method: http.MethodPost, Pattern: "/preferences", Class: Page, Takes: formType, Who: "anybody", Handler: http.HandlerFunc(s.preferences)})
+	s.add(Route{Method: http.MethodPost, Pattern: "/preferences", Class: Page, Takes: formType, Who: "anybody", Handler: s.preferences(login.Current)})
 	s.add(Route{Method: http.MethodGet, Pattern: templates.AssetPrefix, Class: Public, Who: "anybody", Handler: s.pages.Assets()})
 	s.add(Route{Method: http.MethodGet, Pattern: "/healthz", Class: Public, Who: "anybody", Handler: http.HandlerFunc(s.healthz)})
 	s.add(Route{Method: http.MethodGet, Pattern: "/readyz", Class: Protocol, Who: "anybody", Handler: http.HandlerFunc(s.readyz)})

@@ -261,8 +261,32 @@ func (p oauthPages) LoggedOut(w http.ResponseWriter, r *http.Request, d logout.D
 	p.s.send(w, r, http.StatusOK, v, templates.Farewell, origins, page)
 }
 
-// preferences keeps what a person chose about how pages look, and goes back.
-func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
+// preferences keeps what a person chose about how pages look, and goes back. Who is
+// signed in is written to in that language from now on.
+func (s *Server) preferences(current func(*http.Request) (identity.Login, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.choose(w, r) {
+			return
+		}
+		if locale := r.PostForm.Get("locale"); locale != "" {
+			login, err := current(r)
+			if err == nil {
+				err = s.store.SetLocale(r.Context(), login.Citizen, locale)
+			}
+			if err != nil && !errors.Is(err, identity.ErrNotFound) {
+				s.log.WarnContext(r.Context(), "a language not kept", "cause", err) // the page has it all the same
+			}
+		}
+		back := r.PostForm.Get("back")
+		if !authn.OwnPath(back) {
+			back = "/"
+		}
+		http.Redirect(w, r, back, http.StatusSeeOther)
+	})
+}
+
+// choose sets the cookies of the choices made, all of them or none.
+func (s *Server) choose(w http.ResponseWriter, r *http.Request) bool {
 	const year = 365 * 24 * 60 * 60
 	for _, choice := range []struct {
 		field, cookie string
@@ -276,7 +300,7 @@ func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
 		if len(got) > 1 || len(got) == 1 && choice.values != nil && !slices.Contains(choice.values, got[0]) {
 			w.Header().Del("Set-Cookie") // all of it or nothing
 			s.fail(w, r, http.StatusBadRequest, errChoice)
-			return
+			return false
 		}
 		if len(got) == 1 && choice.values != nil {
 			http.SetCookie(w, &http.Cookie{
@@ -284,11 +308,7 @@ func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
 			})
 		}
 	}
-	back := r.PostForm.Get("back")
-	if !authn.OwnPath(back) {
-		back = "/"
-	}
-	http.Redirect(w, r, back, http.StatusSeeOther)
+	return true
 }
 
 var errChoice = errors.New("a preference that cannot be chosen, or two of one")
