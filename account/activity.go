@@ -70,8 +70,13 @@ func activityOf(e audit.Entry) templates.Activity {
 		detail = nil // what does not read as facts has none to tell
 	}
 	kind := e.Kind
-	if kind == string(audit.LossReported) && detail["by"] == "relative" {
-		kind, a.By = "loss.report.relative", templates.ByRelative
+	if detail["by"] == "relative" {
+		switch audit.Kind(kind) {
+		case audit.LossReported:
+			kind, a.By = "loss.report.relative", templates.ByRelative
+		case audit.DeviceEnded, audit.PasskeyRemoved: // with the report
+			a.By = templates.ByRelative
+		}
 	}
 	a.What = templates.ActivityOf(kind, a.By)
 	if a.By == templates.ByStaff {
@@ -124,8 +129,12 @@ func (s *Service) pageOf(v *visit) (int64, error) {
 	if len(given) == 0 {
 		return 0, nil
 	}
+	// The decoder passes over line breaks, and a token has one spelling.
+	if len(given) > 1 || len(given[0]) != base64.RawURLEncoding.EncodedLen(seqSize+tagSize) {
+		return 0, fmt.Errorf("%w: page", errBadRequest)
+	}
 	token, err := base64.RawURLEncoding.Strict().DecodeString(given[0])
-	if err != nil || len(given) > 1 || len(token) != seqSize+tagSize {
+	if err != nil || len(token) != seqSize+tagSize {
 		return 0, fmt.Errorf("%w: page", errBadRequest)
 	}
 	tag, err := s.pageTag(v.login.Citizen, token[:seqSize])

@@ -43,6 +43,7 @@ func TestActivityPages(t *testing.T) {
 	}
 	for _, odd := range []string{
 		activityPath + "?page=", activityPath + "?page=AAAA", token + "A", token + "=", token + "&page=" + strings.Repeat("A", 32),
+		token + "%0A", token + "%0D%0A", token[:len(token)-4] + "%0D" + token[len(token)-4:], // other spellings of a token that is good
 		activityPath + "?page=" + strings.Repeat("A", 32), activityPath + "?page=%00",
 	} {
 		if w := r.get(odd); w.Code != http.StatusBadRequest {

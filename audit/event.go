@@ -80,7 +80,7 @@ const (
 	RequestFiled      Kind = "request.file"     // staff, for others to approve
 	RequestApproved   Kind = "request.approve"  // staff
 	RequestRejected   Kind = "request.reject"   // staff
-	RequestWithdrawn  Kind = "request.withdraw" // staff, who asked
+	RequestWithdrawn  Kind = "request.withdraw" // staff, who asked, or whoever froze or lost meanwhile what it was about
 	RequestFailed     Kind = "request.fail"     // us, an approved order that cannot be carried out
 	KeyRotated        Kind = "key.rotate"       // us or operator
 	DataKeyRewrapped  Kind = "data-key.rewrap"  // operator

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +28,8 @@ const (
 // are worth a row each, of the rest the number is (SECURITY DS3).
 const (
 	refusalsEach    = 3               // rows of one kind and source in a period, and one that counts
-	refusalSources  = 100             // kinds and sources at a time; the others are counted together
+	refusalSources  = 100             // sources of one kind at a time that name nobody, and as many that do
+	refusalNames    = 1000            // clients and citizens of one kind at a time, whatever their source
 	refusalPeriod   = time.Minute     // what somebody tries by hand is a row each
 	refusalPatience = 2 * time.Second // how long an answer may wait for its row
 	refusalSweep    = 5 * time.Second
@@ -43,8 +43,11 @@ type Journal interface {
 
 // Refusals writes down what was refused, and no more rows than a trail can bear: of
 // each kind and source a few in a minute, and then one with how many more there
-// were. Counts are this process's and end with a crash, at most a minute's. A
-// refusal that cannot be written down is a refusal all the same.
+// were. Of more sources than that one row tells for each client or citizen, and of
+// those that name neither one for the kind: a crowd of strangers takes its own
+// places out of the trail and nobody's name. Counts are this process's and end with a
+// crash, at most a minute's. A refusal that cannot be written down is a refusal all
+// the same.
 //
 // It is safe for concurrent use; a nil one writes nothing.
 type Refusals struct {
@@ -54,12 +57,52 @@ type Refusals struct {
 
 	mu   sync.Mutex
 	open map[refusalKey]*refusalCount
+	held map[refusalShelf]int // how many of open stand on each
 }
 
-// A refusalKey is who was refused what; nobody in particular where there were too many.
+// A refusalKey is who was refused what.
 type refusalKey struct {
-	kind Kind
-	who  string
+	refusalShelf
+	who string
+}
+
+// A refusalShelf holds so many keys of a kind and no more.
+type refusalShelf struct {
+	kind  Kind
+	about refusalAbout
+}
+
+// A refusalAbout is what a count still tells of its source.
+type refusalAbout int
+
+const (
+	aboutAll   refusalAbout = iota // who and from where
+	aboutPlace                     // from where; nobody was named
+	aboutName                      // who; there were too many places
+	aboutKind                      // nothing; there were too many of either
+)
+
+// shelves are where e may be counted, the most telling first.
+func shelves(e Event) []refusalKey {
+	name := e.Client + "\x00" + e.Citizen.String()
+	key := func(about refusalAbout, who string) refusalKey {
+		return refusalKey{refusalShelf{e.Kind, about}, who}
+	}
+	if e.Client == "" && e.Citizen.IsZero() {
+		return []refusalKey{key(aboutPlace, e.Place), key(aboutKind, "")}
+	}
+	return []refusalKey{key(aboutAll, name+"\x00"+e.Place), key(aboutName, name), key(aboutKind, "")}
+}
+
+// room is how many keys a shelf holds.
+func (s refusalShelf) room() int {
+	switch s.about {
+	case aboutAll, aboutPlace:
+		return refusalSources
+	case aboutName:
+		return refusalNames
+	}
+	return 1
 }
 
 type refusalCount struct {
@@ -87,17 +130,22 @@ func (r *Refusals) Note(ctx context.Context, e Event) {
 // count decides what is to be written now: e, the count of the minute before, both or
 // nothing.
 func (r *Refusals) count(e Event) (due []Event) {
-	who := strings.Join([]string{e.Client, e.Citizen.String(), e.Place}, "\x00")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.open == nil {
-		r.open = map[refusalKey]*refusalCount{}
+		r.open, r.held = map[refusalKey]*refusalCount{}, map[refusalShelf]int{}
 	}
-	key := refusalKey{e.Kind, who}
+	all := shelves(e)
+	key := all[len(all)-1]
+	for _, k := range all {
+		if r.open[k] != nil || r.held[k.refusalShelf] < k.room() {
+			key = k
+			break
+		}
+	}
 	c := r.open[key]
-	if c == nil && len(r.open) >= refusalSources {
-		key.who = ""
-		c = r.open[key]
+	if c == nil {
+		r.held[key.refusalShelf]++
 	}
 	if c != nil && !e.At.Before(c.ends) {
 		due = c.sum(due, e.At)
@@ -105,7 +153,10 @@ func (r *Refusals) count(e Event) (due []Event) {
 	}
 	if c == nil {
 		c = &refusalCount{ends: e.At.Add(refusalPeriod), first: e}
-		if key.who == "" {
+		switch key.about {
+		case aboutName:
+			c.first.Place = ""
+		case aboutKind:
 			c.first, c.rows = Event{Kind: e.Kind}, refusalsEach
 		}
 		r.open[key] = c
@@ -138,6 +189,7 @@ func (r *Refusals) Sweep(ctx context.Context, end bool) {
 		if end || !now.Before(c.ends) {
 			due = c.sum(due, now)
 			delete(r.open, key)
+			r.held[key.refusalShelf]--
 		}
 	}
 	r.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -127,5 +128,51 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 	if rows > 4*100+1 || counted != 4*5000 {
 		t.Errorf("%d rows speak of %d refusals", rows, counted)
+	}
+}
+
+// A crowd of strangers takes nobody's name out of the trail: not of another kind, and not
+// of the same, where it names one client from everywhere (SECURITY AD3).
+func TestRefusalsKeepNames(t *testing.T) {
+	clk := clock.At(time.Unix(1_700_000_000, 0))
+	j := &journal{}
+	r := &audit.Refusals{Journal: j, Clock: clk, Log: slog.New(slog.DiscardHandler)}
+	citizen := identity.NewID()
+	for i := range 1000 {
+		place := fmt.Sprintf("10.%d.%d.0/24", i>>8, i&255)
+		r.Note(t.Context(), audit.Event{Kind: audit.FormRefused, Place: place, Reason: "forged"})
+		r.Note(t.Context(), audit.Event{Kind: audit.RequestRefused, Client: "pension", Place: place, Reason: "redirect URI"})
+	}
+	j.taken()
+	noted := func(e audit.Event) string {
+		e.Place, e.Reason = " 192.0.2.0/24", "x"
+		r.Note(t.Context(), e)
+		return j.taken()
+	}
+	for _, c := range []struct {
+		e    audit.Event
+		want string
+	}{
+		{audit.Event{Kind: audit.FormRefused}, ""}, // one of the crowd
+		{audit.Event{Kind: audit.FormRefused, Citizen: citizen}, "form.refuse  192.0.2.0/24 x"},
+		{audit.Event{Kind: audit.RequestRefused, Client: "health"}, "request.refuse health 192.0.2.0/24 x"},
+		{audit.Event{Kind: audit.RequestRefused, Client: "pension"}, ""},
+		{audit.Event{Kind: audit.ScopeRefused, Client: "pension"}, "scope.refuse pension 192.0.2.0/24 x"},
+		{audit.Event{Kind: audit.SignatureRefused}, "device.refuse  192.0.2.0/24 x"},
+	} {
+		if got := noted(c.e); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.e, got, c.want)
+		}
+	}
+	clk.Advance(time.Minute)
+	r.Sweep(t.Context(), false)
+	// Of the crowds there are counts, and of whom one named its count says.
+	counts := strings.Split(j.taken(), "; ")
+	slices.Sort(counts)
+	if want := []string{"form.refuse  repeated 901", "request.refuse pension repeated 898"}; !slices.Equal(counts, want) {
+		t.Errorf("%q, want %q", counts, want)
+	}
+	if got := noted(audit.Event{Kind: audit.FormRefused}); got != "form.refuse  192.0.2.0/24 x" {
+		t.Errorf("when the crowd is gone: %q", got)
 	}
 }

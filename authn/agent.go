@@ -51,9 +51,9 @@ func place(a netip.Addr) string {
 	return p.String()
 }
 
-// sourceKey is what a throttle takes for one source: an address of IPv4, a /64 of
+// SourceKey is what a throttle takes for one source: an address of IPv4, a /64 of
 // IPv6, which is what one subscriber has.
-func sourceKey(a netip.Addr) string {
+func SourceKey(a netip.Addr) string {
 	p, err := a.Unmap().WithZone("").Prefix(prefixBits(a, 32, 64))
 	if err != nil {
 		return "unknown"

@@ -89,7 +89,7 @@ func (s *Service) begin(r *http.Request, need identity.Need, back string, a *Act
 	if f.Need.Level == identity.LevelLive && f.Need.Txn == "" {
 		f.Need.Txn = f.ID.String()
 	}
-	if ok, err := s.allowed(ctx, Try{Key: nil, Rule: s.Config.Rules.Opening}, "opening", sourceKey(s.Source(r))); err != nil {
+	if ok, err := s.allowed(ctx, Try{Key: nil, Rule: s.Config.Rules.Opening}, "opening", SourceKey(s.Source(r))); err != nil {
 		return identity.ID{}, err
 	} else if !ok {
 		return identity.ID{}, errFull

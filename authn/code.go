@@ -57,11 +57,11 @@ func (s *Service) totpStep(v *visit) error {
 	}
 	if err := v.insist(func() {
 		v.prove(identity.Proof{Factor: identity.FactorTOTP, At: v.now})
-		v.flow.State.Failures = max(v.flow.State.Failures, g.before)
+		v.flow.State.believe(g)
 	}); err != nil {
 		return err
 	}
-	if err := g.right(ctx); err != nil {
+	if err := g.believed(ctx); err != nil {
 		return err
 	}
 	s.Observer.Observe("totp", "right")

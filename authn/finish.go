@@ -78,6 +78,7 @@ func (v *visit) finish() (string, error) {
 	}
 	setCookie(v.w, loginCookie, token, 0)
 	v.rotate()
+	v.forgive()
 	v.Observer.Observe("login", a.Level.ACR())
 	return f.Back, nil
 }

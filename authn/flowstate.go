@@ -25,6 +25,8 @@ type FlowState struct {
 
 	// Failures is how many wrong answers came before the right one, of the worst secret.
 	Failures int `json:"failures,omitempty"`
+	// Forgive names the counters those were counted on, for when the flow is through.
+	Forgive [][]byte `json:"forgive,omitempty"`
 	// Weighing is what the rules about sign-ins said; nil while they were not asked.
 	Weighing *Weighing `json:"weighing,omitempty"`
 

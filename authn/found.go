@@ -125,7 +125,8 @@ func (s *Service) undo(r *http.Request, typed, word, code string) (bool, error) 
 	return false, s.refused(r, g, acc.ID, factor, "loss not undone")
 }
 
-// undone begins both counts anew.
+// undone begins the code's count anew, and takes the guess at the password back: wrong
+// ones before it are for the next sign-in to weigh.
 func (s *Service) undone(ctx context.Context, g *guess, counter []string) error {
 	k, err := s.key(counter...)
 	if err != nil {
@@ -134,7 +135,7 @@ func (s *Service) undone(ctx context.Context, g *guess, counter []string) error 
 	if err := s.Store.Forgive(ctx, k); err != nil {
 		return wrap(err, "forgiving attempts")
 	}
-	return g.right(ctx)
+	return g.believed(ctx)
 }
 
 // ReportDevice reports one device of the citizen's as lost, from another: it is suspended
@@ -148,15 +149,15 @@ func (s *Service) ReportDevice(r *http.Request, l identity.Login, id identity.ID
 
 // RestoreDevice brings a suspended device back, by a login of two fresh factors
 // (ErrNotFresh): those of the device itself cannot be among them, since a suspended
-// device proves nothing and its logins have ended. ErrConflict when another phone has
-// taken its place.
+// device proves nothing and its logins have ended. It is waited for like a new one: who
+// brings it back need not be who had it. ErrConflict when another phone has taken its place.
 func (s *Service) RestoreDevice(r *http.Request, l identity.Login, id identity.ID) error {
 	if err := s.fresh(l); err != nil {
 		return err
 	}
 	e := s.change(r, audit.DeviceRestored, l)
 	e.Device = id
-	return wrapIf(s.Store.RestoreDevice(r.Context(), l.Citizen, id, !s.Config.ManyPhones, e), "restoring a device")
+	return wrapIf(s.Store.RestoreDevice(r.Context(), l.Citizen, id, !s.Config.ManyPhones, max(s.Config.CoolOff, 0), e), "restoring a device")
 }
 
 // OnePhone reports whether a new phone takes the place of the one before.

@@ -95,11 +95,11 @@ func (s *Service) passwordStep(v *visit) error {
 		return err
 	}
 	v.identified(acc, identity.Proof{Factor: identity.FactorPassword, At: v.now})
-	v.flow.State.Failures = max(v.flow.State.Failures, g.before)
+	v.flow.State.believe(g)
 	if err := v.move(); err != nil {
 		return err
 	}
-	if err := g.right(ctx); err != nil {
+	if err := g.believed(ctx); err != nil {
 		return err
 	}
 	if rehash {

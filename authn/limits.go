@@ -87,7 +87,7 @@ type Rules struct {
 	Activation Rule // activation code, per citizen
 	Approval   Rule // questions to a citizen's phones
 	Source     Rule // guesses of any kind, per source address
-	Loss       Rule // reports of a loss that succeeded, per citizen
+	Loss       Rule // reports of a loss that succeeded, per citizen and factor, or per tie of a relative
 	Naming     Rule // relatives named, per citizen
 	Opening    Rule // passkey challenges and flows, per source address
 	// Alarm is how many wrong guesses within ten minutes, over all accounts and

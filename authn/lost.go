@@ -119,7 +119,7 @@ func (s *Service) lossByProof(w http.ResponseWriter, r *http.Request, typed, pro
 	if err != nil {
 		return loss.Receipt{}, false, err
 	}
-	receipt, ok, err := s.fileLoss(r, p.report, who, p.right && !acc.ID.IsZero() && acc.State.MaySignIn())
+	receipt, ok, err := s.fileLoss(r, p.report, p.factor, who, p.right && !acc.ID.IsZero() && acc.State.MaySignIn())
 	if err != nil {
 		return loss.Receipt{}, false, err
 	}
@@ -209,12 +209,16 @@ func (p *lossProof) busy(err error) error {
 }
 
 // forgive begins the count anew of the secret that was right, and of no other: a code on
-// paper says nothing about whoever guesses at the password.
+// paper says nothing about whoever guesses at the password. Wrong passwords are weighed
+// when somebody signs in with the right one, and are not forgotten for a report.
 func (p *lossProof) forgive(ctx context.Context) error {
-	if p.factor != identity.FactorRecovery {
-		return p.g.right(ctx)
+	switch p.factor {
+	case identity.FactorRecovery:
+		return p.g.settle(ctx, p.paper)
+	case identity.FactorPassword:
+		return p.g.believed(ctx)
 	}
-	return p.g.settle(ctx, p.paper)
+	return p.g.right(ctx)
 }
 
 // onPaper looks whether proof is a recovery code of the citizen's that was not used; it
@@ -256,14 +260,16 @@ func (s *Service) matchTOTP(ctx context.Context, citizen identity.ID, code strin
 	return f.ID, step, ok && !none, nil
 }
 
-// fileLoss has the desk do it, unless the citizen's card was reported too often today:
-// somebody who has one secret of theirs must not be able to shut them out each time
-// they come back. What did not prove anything is counted as well, where it matters to
-// nobody: the clock must not tell that a proof was right (SECURITY PW1).
-func (s *Service) fileLoss(r *http.Request, report loss.Report, who []string, proved bool) (loss.Receipt, bool, error) {
+// fileLoss has the desk do it, unless the citizen's card was reported too often today with
+// this factor: somebody who has one secret of theirs must not be able to shut them out each
+// time they come back, nor to use up what the owner has by the others (SECURITY PW3). A
+// report that comes to nothing is given back. What did not prove anything is counted as
+// well, where it matters to nobody: the clock must not tell that a proof was right
+// (SECURITY PW1).
+func (s *Service) fileLoss(r *http.Request, report loss.Report, by identity.Factor, who []string, proved bool) (loss.Receipt, bool, error) {
 	counter := append([]string{"lost-nothing"}, who...)
 	if proved {
-		counter = []string{"lost-done", report.Citizen.String(), string(report.What)}
+		counter = []string{"lost-done", report.Citizen.String(), string(report.What), string(by)}
 	}
 	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Loss}, counter...); err != nil || !ok || !proved {
 		return loss.Receipt{}, false, err
@@ -271,7 +277,7 @@ func (s *Service) fileLoss(r *http.Request, report loss.Report, who []string, pr
 	receipt, err := s.desk.Report(r.Context(), report, s.event(r, audit.LossReported, report.Citizen))
 	for _, no := range []error{identity.ErrEnded, identity.ErrSpent, identity.ErrNotFound} {
 		if errors.Is(err, no) {
-			return loss.Receipt{}, false, nil
+			return loss.Receipt{}, false, s.refund(r.Context(), counter...)
 		}
 	}
 	return receipt, err == nil, err
@@ -283,7 +289,7 @@ func (s *Service) showReceipt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errNoReceipt
 	}
-	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Opening}, "receipt", sourceKey(s.Source(r))); err != nil {
+	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Opening}, "receipt", SourceKey(s.Source(r))); err != nil {
 		return err
 	} else if !ok {
 		return errFull

@@ -289,6 +289,10 @@ func TestLostFromAnotherDevice(t *testing.T) {
 	if d, err := w.store.Device(t.Context(), p.id, id); err != nil || d.State != identity.DeviceActive {
 		t.Errorf("%+v, %v", d, err)
 	}
+	// It is waited for as if it were new.
+	if l, err := mine.login(); err != nil || !l.Cooling.Equal(w.clock.Now().Add(24*time.Hour)) {
+		t.Errorf("cooling until %v, %v", l.Cooling, err)
+	}
 }
 
 // Anybody who knows a number may guess at the six digits, so their count heals with time:

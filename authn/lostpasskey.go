@@ -41,7 +41,7 @@ func (s *Service) lossOptions(r *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Opening}, "ceremony", sourceKey(s.Source(r))); err != nil {
+	if ok, err := s.allowed(r.Context(), Try{Rule: s.Config.Rules.Opening}, "ceremony", SourceKey(s.Source(r))); err != nil {
 		return nil, err
 	} else if !ok {
 		return nil, errTooMany
@@ -67,7 +67,7 @@ func (s *Service) lossFinish(r *http.Request, body []byte) (any, error) {
 	}
 	// Answers are counted by source, and what is written down about wrong ones is bounded
 	// for all together: anybody can send as many as they like.
-	g, err := s.guess(r, s.Config.Rules.Source, "lost-passkey", sourceKey(s.Source(r)))
+	g, err := s.guess(r, s.Config.Rules.Source, "lost-passkey", SourceKey(s.Source(r)))
 	if err != nil {
 		return nil, err
 	}
@@ -75,10 +75,7 @@ func (s *Service) lossFinish(r *http.Request, body []byte) (any, error) {
 		return nil, errors.Join(errTooMany, s.refused(r, g, identity.ID{}, identity.FactorPasskey, "throttled"))
 	}
 	refuse := func(citizen identity.ID, reason string) error {
-		if !s.refusals.AllowN(s.Clock.Now(), 1) {
-			return errPasskey
-		}
-		return errors.Join(errPasskey, s.refused(r, g, citizen, identity.FactorPasskey, reason))
+		return errors.Join(errPasskey, s.refusedWithin(r, g, citizen, reason))
 	}
 	c, err := s.takeCeremony(ctx, body, passkey.SignIn, owner)
 	if errors.Is(err, identity.ErrNotFound) {
@@ -121,7 +118,7 @@ func (s *Service) lossFinish(r *http.Request, body []byte) (any, error) {
 	if used != nil {
 		return nil, refuse(acc.ID, "counter")
 	}
-	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: acc.ID, What: what, Spare: key.Device, SparePasskey: key.ID}, nil, true)
+	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: acc.ID, What: what, Spare: key.Device, SparePasskey: key.ID}, identity.FactorPasskey, nil, true)
 	if err != nil {
 		return nil, err
 	}

@@ -105,6 +105,9 @@ func (m Means) more(f Flow, have, owed identity.Level, level func(...identity.Pr
 	// A recovery code raises nothing. It opens the door to a new factor, and that
 	// is the only thing behind it (SECURITY MF4).
 	if !f.State.RecoveryAt.IsZero() && have < identity.LevelMFA {
+		if f.doubt() > have {
+			return Step{Kind: StepImpossible}
+		}
 		return Step{Kind: StepEnrol, Factors: []identity.Factor{identity.FactorTOTP, identity.FactorPasskey}}
 	}
 	tired := false
@@ -123,7 +126,7 @@ func (m Means) more(f Flow, have, owed identity.Level, level func(...identity.Pr
 				ways = append(ways, w.factor)
 			}
 		}
-		if want == identity.LevelMFA && owed == identity.LevelMFA && m.Recovery > 0 {
+		if want == identity.LevelMFA && owed == identity.LevelMFA && m.Recovery > 0 && f.doubt() == identity.LevelNone {
 			if f.State.Recoveries < maxRecovery {
 				ways = append(ways, identity.FactorRecovery)
 			} else {
@@ -136,9 +139,9 @@ func (m Means) more(f Flow, have, owed identity.Level, level func(...identity.Pr
 		return Step{Kind: StepFactor, Factors: ways}
 	}
 	// After a recovery code no key leads further: the citizen signs in anew with
-	// what they have bound (SECURITY MF4). Nor where only doubts ask for a key: whoever is
-	// doubted would be the one to make it.
-	if f.Need.Level >= identity.LevelBound && !tired && !recovered(f.Proofs) {
+	// what they have bound (SECURITY MF4). Nor where doubts ask for a key, whatever else
+	// does: whoever is doubted would be the one to make it.
+	if f.Need.Level >= identity.LevelBound && f.doubt() < identity.LevelBound && !tired && !recovered(f.Proofs) {
 		// Nobody has to go home for want of a key: two factors are enough to make one.
 		if have >= identity.LevelMFA {
 			_, since := f.owes()

@@ -36,9 +36,13 @@ func TestNextWeighed(t *testing.T) {
 		{"refused-whatever-comes-next", identity.LevelMFA, []identity.Proof{pwd, otp, key}, all, Weighing{Citizen: me, Verdict: risk.Refuse}, "refused []"},
 		{"more", identity.LevelMFA, []identity.Proof{pwd, otp}, all, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelBound}, "factor [passkey phone]"},
 		{"more-and-given", identity.LevelMFA, []identity.Proof{pwd, otp, key}, all, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelBound}, "device []"},
-		// Who is doubted is not asked to make a key; who needs one anyway is.
+		// Who is doubted is not asked to make a key, though they need one anyway.
 		{"more-than-they-have", identity.LevelMFA, []identity.Proof{pwd, otp}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelBound}, "impossible []"},
-		{"no-more-than-was-asked-for", identity.LevelBound, []identity.Proof{pwd, otp}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelBound}, "key [passkey]"},
+		{"no-more-than-was-asked-for", identity.LevelBound, []identity.Proof{pwd, otp}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelBound}, "impossible []"},
+		{"half-way-to-a-key", identity.LevelBound, []identity.Proof{pwd}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelBound}, "impossible []"},
+		{"doubted-and-no-longer", identity.LevelBound, []identity.Proof{pwd, otp}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelMFA}, "key [passkey]"},
+		{"doubted-until-two-factors", identity.LevelBound, []identity.Proof{pwd}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelMFA}, "factor [totp]"},
+		{"no-code-on-paper-for-doubts", identity.LevelBasic, []identity.Proof{pwd}, Means{Factors: Factors{TOTP: true, Recovery: 9}}, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelMFA}, "factor [totp]"},
 		{"never-less", identity.LevelBound, []identity.Proof{pwd, otp}, all, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelMFA}, "factor [passkey phone]"},
 		{"fresher", identity.LevelMFA, []identity.Proof{pwd, otp}, all, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelMFA, Since: now}, "identify [password passkey]"},
 		{"the-rest-fresher", identity.LevelMFA, []identity.Proof{at(identity.FactorPassword, 0), otp}, poor, Weighing{Citizen: me, Verdict: risk.StepUp, Level: identity.LevelMFA, Since: now}, "factor [totp]"},
@@ -48,6 +52,9 @@ func TestNextWeighed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := Flow{Citizen: me, Need: identity.Need{Level: c.need}, Proofs: c.proofs, State: FlowState{Weighing: &c.w}}
 			s := Next(f, c.means, now)
+			if f.State.RecoveryAt = now; c.w.Verdict == risk.StepUp && Next(f, c.means, now).Kind == StepEnrol {
+				t.Error("who is doubted enrols a factor")
+			}
 			if got := fmt.Sprintf("%s %v", s.Kind, s.Factors); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}

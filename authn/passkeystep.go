@@ -158,7 +158,7 @@ func (s *Service) passkeyOptions(v *visit, _ []byte) (any, error) {
 
 // mayOpen counts a ceremony against its source; errTooMany when they are too many.
 func (v *visit) mayOpen() error {
-	ok, err := v.allowed(v.r.Context(), Try{Rule: v.Config.Rules.Opening}, "ceremony", sourceKey(v.Source(v.r)))
+	ok, err := v.allowed(v.r.Context(), Try{Rule: v.Config.Rules.Opening}, "ceremony", SourceKey(v.Source(v.r)))
 	if err == nil && !ok {
 		err = errTooMany
 	}
@@ -261,9 +261,21 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// refusePasskey writes down a no and returns the one sentence for all of them.
+// refusePasskey writes down a no and returns the one sentence for all of them. A passkey
+// cannot be guessed, so right answers are not counted; wrong ones are, by source, because
+// anybody can send as many as they like and each would be an entry (SECURITY DS3).
 func (s *Service) refusePasskey(v *visit, citizen identity.ID, reason string) error {
-	if err := s.refused(v.r, nil, citizen, identity.FactorPasskey, reason); err != nil {
+	g, err := s.guess(v.r, s.Config.Rules.Source, "passkey", SourceKey(s.Source(v.r)))
+	if err != nil {
+		return err
+	}
+	if !g.Allowed {
+		if err := s.refused(v.r, g, citizen, identity.FactorPasskey, "throttled"); err != nil {
+			return err
+		}
+		return errTooMany
+	}
+	if err := s.refusedWithin(v.r, g, citizen, reason); err != nil {
 		return err
 	}
 	return errPasskey

@@ -103,8 +103,9 @@ func (s *Service) EndRelative(r *http.Request, l identity.Login, id identity.ID)
 }
 
 // ReportForRelative reports the loss of the phone or the card of whoever has named l's
-// citizen. Reports count as those of the citizen do; identity.ErrNotFound without a tie,
-// identity.ErrConflict when the card was reported before.
+// citizen. Each tie has as many reports as the citizen has by one factor, and takes none of
+// theirs (SECURITY PW3); identity.ErrNotFound without a tie, identity.ErrConflict, which
+// does not count, when the card was reported before.
 func (s *Service) ReportForRelative(r *http.Request, l identity.Login, id identity.ID, what loss.What) (loss.Receipt, error) {
 	if err := s.fresh(l); err != nil {
 		return loss.Receipt{}, err
@@ -121,7 +122,15 @@ func (s *Service) ReportForRelative(r *http.Request, l identity.Login, id identi
 		if tie.ID != id || !tie.Named || tie.Agreed.IsZero() {
 			continue
 		}
-		if ok, err := s.allowed(ctx, Try{Rule: s.Config.Rules.Loss}, "lost-done", tie.Citizen.String(), string(what)); err != nil {
+		acc, err := s.Store.Account(ctx, tie.Citizen)
+		if err != nil {
+			return loss.Receipt{}, wrap(err, "reading an account")
+		}
+		if !acc.State.MaySignIn() {
+			return loss.Receipt{}, identity.ErrConflict
+		}
+		counter := []string{"lost-done", "tie", id.String(), string(what)}
+		if ok, err := s.allowed(ctx, Try{Rule: s.Config.Rules.Loss}, counter...); err != nil {
 			return loss.Receipt{}, err
 		} else if !ok {
 			return loss.Receipt{}, ErrThrottled
@@ -130,7 +139,7 @@ func (s *Service) ReportForRelative(r *http.Request, l identity.Login, id identi
 		e.Detail = map[string]string{"by": "relative", "relative": l.Citizen.String()}
 		receipt, err := s.desk.Report(ctx, loss.Report{Citizen: tie.Citizen, What: what, Tie: id, By: l.Citizen, ByLogin: l.ID}, e)
 		if errors.Is(err, identity.ErrEnded) {
-			err = identity.ErrConflict
+			err = errors.Join(identity.ErrConflict, s.refund(ctx, counter...))
 		}
 		if err == nil {
 			s.Observer.Observe("loss", string(what))

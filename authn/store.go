@@ -213,6 +213,10 @@ type Attempts interface {
 	Forgive(ctx context.Context, key []byte) error
 	// Refund takes one guess back from a counter, for sources that guessed right.
 	Refund(ctx context.Context, key []byte) error
+	// Believe takes one guess back from the counter of a secret, whose answer was right,
+	// with the block it brought about, and refunds others as Settle does. What was
+	// counted before stays.
+	Believe(ctx context.Context, key []byte, refund ...[]byte) error
 	// Settle forgives one counter, nil for none, and refunds others, all at once: one
 	// round trip on PostgreSQL. They are different ones.
 	Settle(ctx context.Context, forgive []byte, refund ...[]byte) error
@@ -361,10 +365,11 @@ type Devices interface {
 	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, enough Enough, e audit.Event) error
 
 	// RestoreDevice brings a suspended phone or authenticator back into use, with the
-	// passkeys on it and nothing else of before. Login e.Login, unless zero, must be
-	// alive: identity.ErrEnded. With alone a phone does not come back beside another
-	// active one: identity.ErrConflict.
-	RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, e audit.Event) error
+	// passkeys on it and nothing else of before. Its citizen waits for it as for a new one,
+	// and as long as was left to wait when it was suspended if that is longer than wait.
+	// Login e.Login, unless zero, must be alive: identity.ErrEnded. With alone a phone does
+	// not come back beside another active one: identity.ErrConflict.
+	RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, wait time.Duration, e audit.Event) error
 
 	// TrustBrowser stores a browser the citizen wants remembered.
 	TrustBrowser(ctx context.Context, d Device, f *Flow, e audit.Event) error

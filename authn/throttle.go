@@ -1,10 +1,12 @@
 package authn
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,13 +47,22 @@ func (s *Service) allowed(ctx context.Context, t Try, parts ...string) (bool, er
 	return len(tallies) == 1 && tallies[0].Allowed, nil
 }
 
+// refund takes back what allowed counted and nothing came of.
+func (s *Service) refund(ctx context.Context, parts ...string) error {
+	k, err := s.key(parts...)
+	if err != nil {
+		return err
+	}
+	return wrapIf(s.Store.Refund(ctx, k), "refunding an attempt")
+}
+
 // sourceHash names the sender of a request for counting; nil when it cannot be told.
 func (s *Service) sourceHash(r *http.Request) ([]byte, error) {
 	from := s.Source(r)
 	if !from.IsValid() {
 		return nil, nil
 	}
-	return s.key("signed-in-from", sourceKey(from))
+	return s.key("signed-in-from", SourceKey(from))
 }
 
 // A guess is one try at a secret: counted before it is judged (SECURITY PW2).
@@ -79,7 +90,7 @@ func (s *Service) guess(r *http.Request, rule Rule, parts ...string) (*guess, er
 	if g.own, err = s.key(parts...); err != nil {
 		return nil, err
 	}
-	if g.source, err = s.key("source", sourceKey(s.Source(r))); err != nil {
+	if g.source, err = s.key("source", SourceKey(s.Source(r))); err != nil {
 		return nil, err
 	}
 	if g.global, err = s.key("global"); err != nil {
@@ -106,10 +117,40 @@ func (s *Service) guess(r *http.Request, rule Rule, parts ...string) (*guess, er
 	return g, nil
 }
 
-// right takes back what was counted: the secret's own count starts anew, source and
+// right takes back what was counted, for good: the secret's own count starts anew, source and
 // world lose one. Whose counters they are not stay as they were.
 func (g *guess) right(ctx context.Context) error {
 	return g.settle(ctx, g.own)
+}
+
+// believed is right for an answer that a sign-in is going on with. Wrong answers before
+// it are forgiven when the sign-in is through: they are what it is weighed by, and
+// whoever is turned away then and comes again, from wherever, finds them as they were
+// (SECURITY PW2, G6). [FlowState.believe] has taken them down.
+func (g *guess) believed(ctx context.Context) error {
+	if g.before > 0 {
+		return wrapIf(g.s.Store.Believe(ctx, g.own, g.source, g.global), "settling a guess")
+	}
+	return g.right(ctx)
+}
+
+// believe takes down the wrong answers before a right one.
+func (s *FlowState) believe(g *guess) {
+	s.Failures = max(s.Failures, g.before)
+	if g.before > 0 && !slices.ContainsFunc(s.Forgive, func(k []byte) bool { return bytes.Equal(k, g.own) }) {
+		s.Forgive = append(s.Forgive, g.own)
+	}
+}
+
+// forgive begins the counts anew that the finished sign-in was believed against. Who is
+// in is in: a count that stays is a nuisance and no more.
+func (v *visit) forgive() {
+	ctx := context.WithoutCancel(v.r.Context())
+	for _, key := range v.flow.State.Forgive {
+		if err := v.Store.Forgive(ctx, key); err != nil {
+			v.Log.ErrorContext(ctx, "right attempts not given back", "cause", err)
+		}
+	}
 }
 
 // settle is right for another secret than the one the guess was counted on.
@@ -152,4 +193,13 @@ func (s *Service) refused(r *http.Request, g *guess, citizen identity.ID, factor
 	e := s.event(r, kind, citizen)
 	e.Reason, e.Detail = reason, map[string]string{"factor": string(factor)}
 	return s.record(r.Context(), e)
+}
+
+// refusedWithin is refused for a passkey that was judged, within what all such refusals
+// together may write down: there is no secret whose counter would end them.
+func (s *Service) refusedWithin(r *http.Request, g *guess, citizen identity.ID, reason string) error {
+	if !s.refusals.AllowN(s.Clock.Now(), 1) {
+		return nil
+	}
+	return s.refused(r, g, citizen, identity.FactorPasskey, reason)
 }

@@ -75,8 +75,7 @@ func (v *visit) weighAs(acc Account) error {
 }
 
 // gather looks up the passkeys where one on a device is asked for.
-func (v *visit) gather() error {
-	need, _ := v.flow.owes()
+func (v *visit) gather(need identity.Level) error {
 	if v.flow.Citizen.IsZero() || need < identity.LevelBound || v.gathered {
 		return nil
 	}
@@ -157,6 +156,9 @@ func (v *visit) prove(p identity.Proof) {
 
 // identified notes who it is, with their first proof.
 func (v *visit) identified(acc Account, p identity.Proof) {
+	if v.flow.Citizen != acc.ID {
+		v.flow.State.Failures, v.flow.State.Forgive = 0, nil // another's
+	}
 	v.flow.Citizen, v.flow.Epoch = acc.ID, acc.Epoch
 	v.flow.Proofs = nil
 	v.flow.State.Typed = ""

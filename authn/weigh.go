@@ -48,6 +48,14 @@ func (f Flow) owes() (level identity.Level, since time.Time) {
 	return level, since
 }
 
+// doubt is the level the weighing asks for; none where it has no doubts.
+func (f Flow) doubt() identity.Level {
+	if w := f.State.Weighing; w != nil && w.Citizen == f.Citizen && w.Verdict == risk.StepUp {
+		return w.Level
+	}
+	return identity.LevelNone
+}
+
 // weighed reports whether a step comes after the sign-in was weighed: whoever stands
 // there has proved what was asked for, or what lets them make a new key.
 func (s Step) weighed() bool {
@@ -66,7 +74,8 @@ func (v *visit) weighIn() error {
 	if w := f.State.Weighing; w != nil && (w.Citizen != f.Citizen || w.From != place(v.Source(v.r)) || w.Verdict == risk.Pause && !w.Until.After(v.now)) {
 		f.State.Weighing = nil
 	}
-	if err := v.gather(); err != nil {
+	need, _ := f.owes()
+	if err := v.gather(need); err != nil {
 		return err
 	}
 	v.step = Next(*f, v.means, v.now)
@@ -78,7 +87,7 @@ func (v *visit) weighIn() error {
 		return err
 	}
 	d := v.Config.Risk.Decide(facts, v.now)
-	if err := v.reach(&d, facts.Unread); err != nil {
+	if err := v.reach(&d); err != nil {
 		return err
 	}
 	if err := v.raiseAlarms(d); err != nil {
@@ -88,47 +97,54 @@ func (v *visit) weighIn() error {
 }
 
 // reach puts the decision into the flow, and where a step-up leads nowhere makes it a
-// hold. It never ends in making a key: whoever is doubted does not get to add one.
-func (v *visit) reach(d *risk.Decision, unread bool) error {
+// hold. It never ends in making a key or a generator, whatever the need: whoever is
+// doubted does not get to add one. Beside a hold it looks as well, so that nobody waits
+// for the one and then for the other.
+func (v *visit) reach(d *risk.Decision) error {
+	if d.Level > identity.LevelNone && d.Verdict != risk.Refuse && !d.Resumed() {
+		if err := v.gather(d.Level); err != nil {
+			return err
+		}
+		_, since := v.flow.owes()
+		if d.Fresh > 0 {
+			since = later(since, v.now.Add(-d.Fresh))
+		}
+		have := identity.Assess(v.flow.Proofs, since, v.flow.Need.Txn, v.now).Level
+		if best := v.means.best(v.flow, v.now); max(have, best) < d.Level {
+			*d = d.OutOfReach(max(have, best), v.now)
+		}
+	}
 	v.noteDecision(*d)
-	if d.Verdict != risk.StepUp {
-		return nil
-	}
-	if err := v.gather(); err != nil {
-		return err
-	}
-	_, since := v.flow.owes()
-	if identity.Assess(v.flow.Proofs, since, v.flow.Need.Txn, v.now).Level >= d.Level {
-		return nil
-	}
-	if (d.Level > v.flow.Need.Level || unread) && !v.means.reach(d.Level, v.flow.Proofs, v.now) {
-		*d = d.OutOfReach(v.now)
-		v.noteDecision(*d)
-	}
 	return nil
 }
 
-// reach reports whether one more proof, beside a fresh password, gets to the level.
-func (m Means) reach(want identity.Level, proofs []identity.Proof, now time.Time) bool {
-	if want == identity.LevelMFA && m.Recovery > 0 {
-		return true
+// best is the level one more proof, beside a fresh password, gets to. A recovery code is
+// none: what comes of it is a new factor.
+func (m Means) best(f Flow, now time.Time) identity.Level {
+	if !f.State.RecoveryAt.IsZero() {
+		return identity.LevelBasic
 	}
 	with := []identity.Proof{{Factor: identity.FactorPassword, At: now}}
-	if recovered(proofs) {
+	if recovered(f.Proofs) {
 		with = append(with, identity.Proof{Factor: identity.FactorRecovery, At: now})
 	}
-	return slices.ContainsFunc(m.ways(), func(w way) bool {
-		return identity.Assess(append(slices.Clone(with), w.proof(now)), time.Time{}, "", now).Level >= want
-	})
+	most := identity.LevelBasic
+	for _, w := range m.ways() {
+		most = max(most, identity.Assess(append(slices.Clone(with), w.proof(now)), time.Time{}, "", now).Level)
+	}
+	return most
 }
 
 func (v *visit) noteDecision(d risk.Decision) {
-	w := &Weighing{Citizen: v.flow.Citizen, From: place(v.Source(v.r)), Verdict: d.Verdict, Level: d.Level, Note: explained(d)}
-	if d.Fresh > 0 {
-		w.Since = v.now.Add(-d.Fresh)
-	}
-	if d.Verdict == risk.Pause {
-		w.Level, w.Since, w.Until = identity.LevelNone, time.Time{}, d.Until
+	w := &Weighing{Citizen: v.flow.Citizen, From: place(v.Source(v.r)), Verdict: d.Verdict, Note: explained(d)}
+	switch d.Verdict {
+	case risk.StepUp:
+		w.Level = d.Level
+		if d.Fresh > 0 {
+			w.Since = v.now.Add(-d.Fresh)
+		}
+	case risk.Pause:
+		w.Until = d.Until
 	}
 	v.flow.State.Weighing = w
 }
@@ -170,7 +186,7 @@ func (v *visit) settleOn(d risk.Decision, hold []byte) error {
 	case d.Verdict == risk.Pause:
 		say(audit.SignInHeld, !d.Resumed())
 		if !d.Resumed() && !slices.Contains(d.Rules, risk.Unreadable) {
-			h = &risk.Hold{Key: hold, Held: risk.Held{Rules: d.Rules, Until: d.Until}}
+			h = &risk.Hold{Key: hold, Held: d.Held()}
 		}
 	case d.Verdict == risk.StepUp && !v.step.weighed():
 		v.flow.State.problem(templates.ProblemUnusual)
@@ -200,25 +216,28 @@ func (v *visit) facts() (risk.Facts, []byte, error) {
 	if err != nil {
 		return risk.Facts{}, nil, err
 	}
-	hold, err := v.key("risk-hold", f.Citizen.String(), sourceKey(from))
+	hold, err := v.key("risk-hold", f.Citizen.String(), SourceKey(from))
 	if err != nil {
 		return risk.Facts{}, nil, err
 	}
-	h, err := v.Store.SignIns(v.r.Context(), risk.Query{
-		Citizen: f.Citizen, Source: source, Hold: hold, Since: v.now.Add(-p.Remember), Window: v.now.Add(-p.Window), Now: v.now,
-	})
-	if err != nil {
-		if v.r.Context().Err() != nil {
-			return risk.Facts{}, nil, wrap(err, "reading earlier sign-ins")
-		}
-		v.Log.ErrorContext(v.r.Context(), "a sign-in cannot be weighed", "alarm", true, "cause", err)
-		return risk.Facts{Unread: true}, hold, nil
-	}
-	facts := risk.Compare(h, risk.Here{
+	here := risk.Here{
 		Agent: agent(v.r.UserAgent()), Place: place(from),
 		Remembered: !f.State.Browser.IsZero() && !f.State.DeviceAsked,
 		Known:      !f.Login.IsZero() || f.State.Here == f.Citizen,
-	}, p.Places, v.now)
+	}
+	var facts risk.Facts
+	h, err := v.Store.SignIns(v.r.Context(), risk.Query{
+		Citizen: f.Citizen, Source: source, Hold: hold, Since: v.now.Add(-p.Remember), Window: v.now.Add(-p.Window), Now: v.now,
+	})
+	switch {
+	case err == nil:
+		facts = risk.Compare(h, here, p.Places, v.now)
+	case v.r.Context().Err() != nil:
+		return risk.Facts{}, nil, wrap(err, "reading earlier sign-ins")
+	default:
+		v.Log.ErrorContext(v.r.Context(), "a sign-in cannot be weighed", "alarm", true, "cause", err)
+		facts = risk.Alone(here, p.Places)
+	}
 	facts.Spraying, facts.Failures, facts.Need = v.wary(v.now), f.State.Failures, risk.Level(max(f.Need.Level, identity.LevelBasic))
 	return facts, hold, nil
 }

@@ -171,6 +171,17 @@ func MayApprove(roles []Role, a Act) bool {
 	return ok && overlap(roles, r.Approve)
 }
 
+// Approves lists the acts that one of the roles may say yes to.
+func Approves(roles []Role) []Act {
+	var all []Act
+	for _, r := range Rules() {
+		if overlap(roles, r.Approve) {
+			all = append(all, r.Act)
+		}
+	}
+	return all
+}
+
 func overlap(have, want []Role) bool {
 	return slices.ContainsFunc(have, func(r Role) bool { return slices.Contains(want, r) })
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -113,7 +114,11 @@ func (v *visit) showAct(rule Rule) error {
 
 func (v *visit) showOrder(rule Rule, o Order, back string, lines []Line) error {
 	v.path = ActPath(o, back)
-	page := templates.ConsoleAct{Desk: v.desk(), Act: string(o.Act), Lines: linesOf(lines), Typed: templates.Text(o.Reason), Reason: rule.Reason, Needs: rule.Needs, Blocked: v.blocked, BackURL: back}
+	whom, err := v.whom(o)
+	if err != nil {
+		return err
+	}
+	page := templates.ConsoleAct{Desk: v.desk(), Act: string(o.Act), Whom: whom, Lines: linesOf(lines), Typed: templates.Text(o.Reason), Reason: rule.Reason, Needs: rule.Needs, Blocked: v.blocked, BackURL: back}
 	fields := orderFields(o, back)
 	for _, name := range actFields() {
 		if fields[name] != "" {
@@ -121,6 +126,25 @@ func (v *visit) showOrder(rule Rule, o Order, back string, lines []Line) error {
 		}
 	}
 	return v.show(page)
+}
+
+// whom is the citizen an order is about, for whoever may serve them.
+func (v *visit) whom(o Order) (*templates.ConsoleWhom, error) {
+	if o.Citizen.IsZero() {
+		return nil, nil
+	}
+	f, err := v.Citizens.FileOf(v.r.Context(), o.Citizen, v.now)
+	if errors.Is(err, identity.ErrNotFound) || err == nil && !v.staff.Within(f.Region) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading whom an order is about: %w", err)
+	}
+	w := &templates.ConsoleWhom{Name: templates.Text(f.Name), Card: templates.Text(f.Card)}
+	if Permit(v.staff.Roles, CitizenRead) {
+		w.URL = "/console/citizens/" + o.Citizen.String()
+	}
+	return w, nil
 }
 
 func linesOf(lines []Line) []templates.ConsoleLine {
@@ -136,6 +160,7 @@ func linesOf(lines []Line) []templates.ConsoleLine {
 // refusal shows the order's page with what is wrong; what is not theirs to see is an
 // error of its own.
 func (v *visit) refusal(rule Rule, o Order, back string, lines []Line, err error) error {
+	err = v.refused(o.Act, err)
 	if v.problem = problemOf(err); !v.problem.Given() {
 		return err
 	}
@@ -153,6 +178,9 @@ func (v *visit) confirmAct(rule Rule) error {
 	out, err := v.do(o)
 	switch {
 	case errors.Is(err, ErrStepUp):
+		if err := v.refuse(v, "step-up", o.Act); err != nil {
+			return err
+		}
 		return v.stepUp(o, ActPath(o, back))
 	case errors.Is(err, ErrReason):
 		lines, e := v.Preview(v.r.Context(), v.caller(), o)
@@ -169,6 +197,9 @@ func (v *visit) confirmAct(rule Rule) error {
 // done leads on from an order that was given.
 func (v *visit) done(o Order, out Outcome, back string) error {
 	switch {
+	case !out.Request.IsZero() && out.Told != "":
+		v.path = "/console/requests/" + out.Request.String()
+		return v.show(templates.ConsoleDone{Act: string(o.Act), Told: templates.Text(out.Told), BackURL: v.path})
 	case !out.Request.IsZero():
 		return v.back("/console/requests/"+out.Request.String(), "filed")
 	case out.Told != "":

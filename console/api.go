@@ -364,7 +364,7 @@ func (c *call) request() (any, error) {
 	if err != nil {
 		return nil, identity.ErrNotFound
 	}
-	r, err := c.Requests.StaffRequest(c.r.Context(), id, c.now)
+	r, err := c.Requests.StaffRequest(c.r.Context(), id)
 	if err != nil {
 		return nil, fmt.Errorf("reading a request: %w", err)
 	}

@@ -90,7 +90,7 @@ func (c *centre) FileRequest(_ context.Context, r Request, e audit.Event) error 
 	return c.done(e, "file %s", r.Order.Act)
 }
 
-func (c *centre) StaffRequest(_ context.Context, id identity.ID, _ time.Time) (Request, error) {
+func (c *centre) StaffRequest(_ context.Context, id identity.ID) (Request, error) {
 	r, ok := c.filed[id]
 	if !ok {
 		return Request{}, identity.ErrNotFound
@@ -108,7 +108,9 @@ func (c *centre) RejectRequest(context.Context, identity.ID, RequestState, audit
 
 func (c *centre) FailWarrant(context.Context, identity.ID, string, audit.Event) error { return nil }
 
-func (c *centre) ListRequests(context.Context, time.Time, int) ([]Request, error) { return nil, nil }
+func (c *centre) ListRequests(context.Context, Staff, time.Time, int) ([]Request, error) {
+	return nil, nil
+}
 
 // What the API has no use for.
 type (
@@ -144,7 +146,7 @@ func newCentre(t testing.TB) *centre {
 		Staffs: noStaffs{}, Requests: c, Citizens: c, Clients: noClients{}, Trail: noTrail{}, Recorder: c, Attempts: c, Ceremonies: noCeremonies{},
 		Passkeys: relying, Performers: performers, Programs: c,
 		Pager:       Pager{Tag: keyed, Check: func(tag, m []byte) bool { return slices.Equal(tag, sum(m)) }},
-		Invitations: keyed, Throttle: keyed, Source: func(*http.Request) netip.Addr { return netip.Addr{} }, Place: func(*http.Request) string { return "192.0.2.0/24" },
+		Invitations: keyed, Throttle: keyed, Source: func(*http.Request) netip.Addr { return netip.Addr{} }, Browser: func(*http.Request) []byte { return nil }, Place: func(*http.Request) string { return "192.0.2.0/24" },
 		Render: func(http.ResponseWriter, *http.Request, authn.Answer) {}, Say: func(*http.Request, templates.Message) string { return "" },
 		Clock: clock.At(noon), Rand: dice{}, Log: slog.New(slog.DiscardHandler),
 	})

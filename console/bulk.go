@@ -107,6 +107,13 @@ func (s *Service) checkBulk(v *visit, what string) error {
 	if err != nil {
 		return again(http.StatusUnprocessableEntity, templates.CitizensProblemList)
 	}
+	for range (len(list) + cardsCounted - 1) / cardsCounted {
+		if ok, err := v.counted(cardRule(), "cards", v.staff.ID.String()); err != nil {
+			return err
+		} else if !ok {
+			return again(http.StatusTooManyRequests, templates.CitizensProblemOften)
+		}
+	}
 	var found []identity.ID
 	var unknown []templates.ConsoleUnknown
 	for _, l := range list {
@@ -114,8 +121,18 @@ func (s *Service) checkBulk(v *visit, what string) error {
 		if !l.card.IsZero() {
 			citizen, region, err = s.Citizens.FindCitizen(v.r.Context(), authn.Alias{Kind: authn.AliasCard, Value: l.card.Reveal()})
 		}
+		if err == nil {
+			where := "yes"
+			if !v.staff.Within(region) {
+				where, err = "elsewhere", identity.ErrNotFound
+			}
+			// Each has an entry of their own, like one who is looked for alone.
+			if err := v.note(audit.CitizenSearched, citizen, map[string]string{"by": "card", "found": where, "at": "list"}); err != nil {
+				return err
+			}
+		}
 		switch {
-		case errors.Is(err, identity.ErrNotFound), err == nil && !v.staff.Within(region):
+		case errors.Is(err, identity.ErrNotFound):
 			unknown = append(unknown, templates.ConsoleUnknown{Line: l.line, Card: templates.Text(l.card.Mask())})
 		case err != nil:
 			return fmt.Errorf("finding a citizen: %w", err)

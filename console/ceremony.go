@@ -46,7 +46,7 @@ func (s *Service) counter(words ...string) ([]byte, error) {
 // guess counts a try before it is judged. right takes it back.
 func (s *Service) guess(r *http.Request) (right func(ctx context.Context) error, err error) {
 	now := s.Clock.Now()
-	source, err := s.counter("source", s.Source(r).String())
+	source, err := s.counter("source", authn.SourceKey(s.Source(r)))
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,19 @@ func owner(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
+// ownerAt is the owner of a ceremony of nobody yet: the browser that began it, so that an
+// answer made for one brings nobody in at another (SECURITY SS1, WA1).
+func (s *Service) ownerAt(r *http.Request, parts ...string) []byte {
+	return owner(append(parts, string(s.Browser(r)))...)
+}
+
 func ceremonyID(challenge string) identity.ID {
 	h := sha256.Sum256([]byte("staff challenge\x00" + challenge))
 	return identity.ID(h[:16])
 }
 
 func (s *Service) keep(r *http.Request, purpose string, of []byte, c passkey.Ceremony) error {
-	key, err := s.counter("ceremony", s.Source(r).String())
+	key, err := s.counter("ceremony", authn.SourceKey(s.Source(r)))
 	if err != nil {
 		return err
 	}

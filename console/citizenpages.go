@@ -33,6 +33,19 @@ func searchRule() authn.Rule {
 	return authn.Rule{Free: 120, Base: time.Minute, Cap: 15 * time.Minute, Per: time.Hour}
 }
 
+// fileRule is for files: with the way back to one after each act, and not a register read
+// from end to end.
+func fileRule() authn.Rule {
+	return authn.Rule{Free: 360, Base: time.Minute, Cap: 15 * time.Minute, Per: time.Hour}
+}
+
+// cardRule is for the cards of lists, by the hundred: two of the longest lists an hour.
+func cardRule() authn.Rule {
+	return authn.Rule{Free: 2 * MaxBulk / cardsCounted, Base: time.Hour, Cap: time.Hour, Per: time.Hour}
+}
+
+const cardsCounted = 100
+
 func listRule() authn.Rule {
 	return authn.Rule{Free: 10, Base: 5 * time.Minute, Cap: time.Hour, Per: time.Hour}
 }
@@ -116,16 +129,20 @@ func (s *Service) showSearch(v *visit) error {
 	return v.show(p)
 }
 
-// search leads to somebody's file. Nobody's number and that of somebody whom they may not
-// serve are answered alike.
-func (s *Service) search(v *visit) error {
-	ok, err := v.counted(searchRule(), "search", v.staff.ID.String())
+// often says that they looked too often, unless err says something else.
+func (v *visit) often(err error) error {
 	if err != nil {
 		return err
 	}
-	if !ok {
-		v.status, v.problem = http.StatusTooManyRequests, templates.Say(templates.CitizensProblemOften)
-		return s.showSearch(v)
+	v.status, v.problem = http.StatusTooManyRequests, templates.Say(templates.CitizensProblemOften)
+	return v.showSearch(v)
+}
+
+// search leads to somebody's file. Nobody's number and that of somebody whom they may not
+// serve are answered alike.
+func (s *Service) search(v *visit) error {
+	if ok, err := v.counted(searchRule(), "search", v.staff.ID.String()); err != nil || !ok {
+		return v.often(err)
 	}
 	citizen, err := s.find(v.r, v.now, v.staff, v.field("number"), v.note)
 	if errors.Is(err, identity.ErrNotFound) {
@@ -171,6 +188,9 @@ func (s *Service) showCitizen(v *visit) error {
 	citizen, err := v.id("citizen")
 	if err != nil {
 		return err
+	}
+	if ok, err := v.counted(fileRule(), "file", v.staff.ID.String()); err != nil || !ok {
+		return v.often(err)
 	}
 	if err := v.within(citizen, CitizenRead); err != nil {
 		return err
@@ -310,6 +330,12 @@ func (s *Service) showQuestions(v *visit) error {
 		return err
 	}
 	if err := v.within(citizen, LossReport); err != nil {
+		return err
+	}
+	if ok, err := v.counted(fileRule(), "file", v.staff.ID.String()); err != nil || !ok {
+		return v.often(err)
+	}
+	if err := v.note(audit.CitizenRead, citizen, map[string]string{"at": "questions"}); err != nil {
 		return err
 	}
 	facts, err := s.Citizens.FactsOf(v.r.Context(), citizen)

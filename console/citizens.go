@@ -133,7 +133,7 @@ type Citizens interface {
 type Changes interface {
 	SetCardState(ctx context.Context, citizen identity.ID, to identity.CardState, e audit.Event) error
 	EndDevice(ctx context.Context, citizen, id identity.ID, state identity.DeviceState, enough authn.Enough, e audit.Event) error
-	RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, e audit.Event) error
+	RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, wait time.Duration, e audit.Event) error
 	EndLogin(ctx context.Context, citizen, login identity.ID, e audit.Event) error
 	EndOtherLogins(ctx context.Context, citizen, keep identity.ID, e audit.Event) error
 	RemoveTOTP(ctx context.Context, citizen, keep identity.ID, enough authn.Enough, e audit.Event) error

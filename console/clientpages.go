@@ -147,7 +147,7 @@ func (v *visit) clientOrders(f ClientFile) []templates.ConsoleDo {
 			add(ClientAdmit, "admit", ClientLive)
 		}
 	}
-	if f.State != ClientSuspended && f.State != ClientWithdrawn {
+	if suspends(f.State) != "" {
 		add(ClientSuspend, "suspend", "")
 	}
 	if f.State != ClientWithdrawn {

@@ -33,9 +33,9 @@ type ClientFile struct {
 	Updated         time.Time
 	Record          Record
 	// Ends is when the admission runs out; zero: not by itself. Ending says that it will
-	// within a month, or has.
-	Ends   time.Time
-	Ending bool
+	// within a month, or has; Lapsed that it has.
+	Ends           time.Time
+	Ending, Lapsed bool
 	// Revision names the client as it is now. An order about it is an order about that.
 	Revision string
 }
@@ -78,6 +78,11 @@ func changeOf(o Order) (ClientChange, error) {
 	var c ClientChange
 	if err := json.Unmarshal([]byte(o.Value), &c); err != nil {
 		return ClientChange{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	// What is approved is what is read: nothing beside what a change says, said once, and in
+	// no other way (SECURITY G3, G8).
+	if c.Value() != o.Value {
+		return ClientChange{}, ErrInvalid
 	}
 	// To live is the one step that others approve; whatever is prepared is not served.
 	if (c.State == ClientLive) != (o.Act == ClientAdmit) || !slices.Contains([]string{ClientDraft, ClientTesting, ClientAssessed, ClientLive}, c.State) {
@@ -136,6 +141,10 @@ func (a *Admissions) Preview(ctx context.Context, _ Staff, o Order) ([]Line, err
 		if err != nil {
 			return nil, err
 		}
+		// A record without scopes would be one without a ceiling.
+		if change.Record != nil && len(change.Record.Scopes) == 0 && len(file.Scopes) > 0 {
+			return nil, ErrInvalid
+		}
 		if err := a.Clients.TryClient(ctx, o.Client, change); err != nil {
 			return nil, err
 		}
@@ -145,14 +154,15 @@ func (a *Admissions) Preview(ctx context.Context, _ Staff, o Order) ([]Line, err
 			record = *change.Record
 		}
 		lines = append(lines, record.lines(change.State)...)
-		if change.State == file.State && change.Record != nil && (file.State == ClientLive || slices.Equal(change.Record.Testers, file.Record.Testers)) {
+		if change.State == file.State && !file.Lapsed && change.Record != nil && (file.State == ClientLive || slices.Equal(change.Record.Testers, file.Record.Testers)) {
 			return lines, nil // nothing ends
 		}
 	case ClientSuspend:
-		if file.State == ClientSuspended || file.State == ClientWithdrawn {
+		becomes := suspends(file.State)
+		if becomes == "" {
 			return nil, identity.ErrConflict
 		}
-		lines = append(lines, Line{What: "client-state", Name: ClientSuspended})
+		lines = append(lines, Line{What: "client-state", Name: becomes})
 	case ClientWithdraw:
 		if file.State == ClientWithdrawn {
 			return nil, identity.ErrConflict
@@ -168,19 +178,34 @@ func (a *Admissions) Preview(ctx context.Context, _ Staff, o Order) ([]Line, err
 	return append(lines, Line{What: "grants", Count: w.Grants}, Line{What: "citizens", Count: w.Citizens}, Line{What: "requests", Count: w.Requests}), nil
 }
 
+// suspends is what a client in a state is after it was suspended: only what is served may
+// be, and what never was live is a draft again. Empty: it may not.
+func suspends(state string) string {
+	switch state {
+	case ClientLive:
+		return ClientSuspended
+	case ClientTesting:
+		return ClientDraft
+	}
+	return ""
+}
+
 // lines are what somebody approves: who assessed, until when, and what for.
 func (r Record) lines(state string) []Line {
 	lines := []Line{
 		{What: "assessor", Name: r.Assessor}, {What: "reference", Name: r.Reference}, {What: "assessed", Name: r.Assessed}, {What: "expires", Name: r.Expires},
 	}
 	for _, s := range r.Scopes {
-		name := s.Scope
-		if s.Chinese != "" {
-			name += " · " + s.Chinese
-		} else if s.English != "" {
-			name += " · " + s.English
+		// Citizens read one language or the other: whoever approves reads both.
+		bare := true
+		for _, text := range []string{s.Chinese, s.English} {
+			if text != "" {
+				lines, bare = append(lines, Line{What: "scope", Name: s.Scope + " · " + text}), false
+			}
 		}
-		lines = append(lines, Line{What: "scope", Name: name})
+		if bare {
+			lines = append(lines, Line{What: "scope", Name: s.Scope})
+		}
 	}
 	if state == ClientTesting || state == ClientDraft {
 		lines = append(lines, Line{What: "testers", Count: len(r.Testers)})

@@ -59,6 +59,7 @@ func TestAdmissionsPreview(t *testing.T) {
 		name    string
 		state   string
 		dynamic bool
+		lapsed  bool
 		o       Order
 		tried   error
 		want    error
@@ -78,13 +79,23 @@ func TestAdmissionsPreview(t *testing.T) {
 		{name: "registered-itself", state: ClientLive, dynamic: true, o: Order{Act: ClientAdmit, Value: value(ClientLive, record)}, want: identity.ErrConflict},
 		{name: "suspend-registered-itself", state: ClientLive, dynamic: true, o: Order{Act: ClientSuspend}, ends: true},
 		{name: "suspend", state: ClientLive, o: Order{Act: ClientSuspend}, ends: true},
+		{name: "renew-too-late", state: ClientLive, lapsed: true, o: Order{Act: ClientAdmit, Value: value(ClientLive, record)}, ends: true},
+		// A record without scopes is one without a ceiling, and a change is written in one way.
+		{name: "boundless", state: ClientDraft, o: Order{Act: ClientPrepare, Value: value(ClientDraft, &Record{Assessor: "a"})}, want: ErrInvalid},
+		{name: "boundless-live", state: ClientLive, o: Order{Act: ClientAdmit, Value: value(ClientLive, &Record{Assessor: "a"})}, want: ErrInvalid},
+		{name: "unknown-member", state: ClientDraft, o: Order{Act: ClientPrepare, Value: `{"r":"r","s":"testing","x":1}`}, want: ErrInvalid},
+		{name: "state-twice", state: ClientDraft, o: Order{Act: ClientPrepare, Value: `{"r":"r","s":"live","s":"testing"}`}, want: ErrInvalid},
+		{name: "other-case", state: ClientDraft, o: Order{Act: ClientPrepare, Value: `{"r":"r","S":"testing"}`}, want: ErrInvalid},
+		{name: "suspend-tested", state: ClientTesting, o: Order{Act: ClientSuspend}, ends: true},
+		{name: "suspend-draft", state: ClientDraft, o: Order{Act: ClientSuspend}, want: identity.ErrConflict},
+		{name: "suspend-assessed", state: ClientAssessed, o: Order{Act: ClientSuspend}, want: identity.ErrConflict},
 		{name: "suspend-again", state: ClientSuspended, o: Order{Act: ClientSuspend}, want: identity.ErrConflict},
 		{name: "withdraw", state: ClientSuspended, o: Order{Act: ClientWithdraw}, ends: true},
 		{name: "withdraw-again", state: ClientWithdrawn, o: Order{Act: ClientWithdraw}, want: identity.ErrConflict},
 		{name: "nobody", state: ClientLive, o: Order{Act: ClientSuspend, Client: "nobody"}, want: identity.ErrNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &parties{file: ClientFile{ID: "clinic", Name: "Clinic", State: c.state, Dynamic: c.dynamic}, tried: c.tried}
+			p := &parties{file: ClientFile{ID: "clinic", Name: "Clinic", State: c.state, Dynamic: c.dynamic, Lapsed: c.lapsed, Scopes: []string{"openid", "phone"}}, tried: c.tried}
 			if c.o.Client == "" {
 				c.o.Client = "clinic"
 			}
@@ -111,12 +122,12 @@ func TestAdmissionsPreview(t *testing.T) {
 
 // Who approves sees what it is about: the assessment, each scope with its law, until when.
 func TestRecordLines(t *testing.T) {
-	r := Record{Assessor: "测评中心", Reference: "17", Assessed: "2026-11-01", Expires: "2027-10-31", Scopes: []ScopeBasis{{Scope: "phone", Chinese: "第七十四条"}, {Scope: "openid"}}, Testers: []identity.ID{identity.NewID()}}
+	r := Record{Assessor: "测评中心", Reference: "17", Assessed: "2026-11-01", Expires: "2027-10-31", Scopes: []ScopeBasis{{Scope: "phone", Chinese: "第七十四条", English: "Article 74"}, {Scope: "openid"}, {Scope: "profile", English: "Law"}}, Testers: []identity.ID{identity.NewID()}}
 	var said []string
 	for _, l := range r.lines(ClientLive) {
 		said = append(said, l.What+"="+l.Name)
 	}
-	if got := strings.Join(said, " "); got != "assessor=测评中心 reference=17 assessed=2026-11-01 expires=2027-10-31 scope=phone · 第七十四条 scope=openid" {
+	if got := strings.Join(said, " "); got != "assessor=测评中心 reference=17 assessed=2026-11-01 expires=2027-10-31 scope=phone · 第七十四条 scope=phone · Article 74 scope=openid scope=profile · Law" {
 		t.Error(got)
 	}
 }
@@ -164,6 +175,9 @@ func FuzzChange(f *testing.F) {
 				t.Errorf("%q failed and is %+v", value, c)
 			}
 			return
+		}
+		if c.Value() != value {
+			t.Errorf("%q is %+v", value, c)
 		}
 		if (c.State == ClientLive) != admit {
 			t.Errorf("%q is to be %s by %s", value, c.State, o.Act)

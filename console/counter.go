@@ -432,7 +432,8 @@ func (c *Counter) perform(ctx context.Context, o Order, e audit.Event) (string, 
 		return device(audit.DeviceSuspended, identity.DeviceSuspended)
 	case DeviceRestore:
 		e.Kind, e.Device = audit.DeviceRestored, o.Target
-		return "", c.Changes.RestoreDevice(ctx, o.Citizen, o.Target, c.Alone, e)
+		// Staff have looked, so there is no new wait; what was left of one goes on.
+		return "", c.Changes.RestoreDevice(ctx, o.Citizen, o.Target, c.Alone, 0, e)
 	case DeviceConfirm:
 		e.Kind, e.Device = audit.DeviceConfirmed, o.Target
 		return "", c.Changes.ConfirmPhone(ctx, o.Citizen, o.Target, e)

@@ -85,7 +85,10 @@ func (t *town) EndDevice(_ context.Context, _, _ identity.ID, to identity.Device
 	return t.done(e, "device %s last=%t", to, enough == nil)
 }
 
-func (t *town) RestoreDevice(_ context.Context, _, _ identity.ID, alone bool, e audit.Event) error {
+func (t *town) RestoreDevice(_ context.Context, _, _ identity.ID, alone bool, wait time.Duration, e audit.Event) error {
+	if wait != 0 {
+		return t.done(e, "restore and wait %v", wait)
+	}
 	return t.done(e, "restore alone=%t", alone)
 }
 

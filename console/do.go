@@ -12,6 +12,7 @@ import (
 
 	"ecardid/audit"
 	"ecardid/identity"
+	"ecardid/internal/secret"
 )
 
 const (
@@ -80,6 +81,9 @@ func (s *Service) allowed(c Caller, o Order) (Rule, error) {
 	if !may {
 		return Rule{}, ErrForbidden
 	}
+	if !o.well() {
+		return Rule{}, ErrInvalid
+	}
 	if !c.Staff.ID.IsZero() && o.Target == c.Staff.ID {
 		return Rule{}, ErrOwn
 	}
@@ -122,8 +126,14 @@ func goodReason(text string) bool {
 	return true
 }
 
-// file stores the order for others to approve.
+// file stores the order for others to approve. Of an invitation's code whoever asks is
+// told the first half, and whoever approves the second: neither of them comes in with it.
 func (s *Service) file(ctx context.Context, c Caller, o Order, e audit.Event) (Outcome, error) {
+	told := ""
+	if o.Act == StaffInvite {
+		half := secret.From(s.Rand, InvitationSize)
+		o.Half, told = halfHash(half.Reveal()), half.Reveal()
+	}
 	r := Request{ID: identity.IDFrom(s.Rand), Order: o, By: c.Staff, Client: c.Client, State: RequestOpen, Created: e.At, Expires: e.At.Add(RequestLife)}
 	for _, one := range o.Each() {
 		r.Warrants = append(r.Warrants, Warrant{ID: identity.IDFrom(s.Rand), Order: one})
@@ -136,17 +146,18 @@ func (s *Service) file(ctx context.Context, c Caller, o Order, e audit.Event) (O
 	if err := s.Requests.FileRequest(ctx, r, e); err != nil {
 		return Outcome{}, fmt.Errorf("filing a request: %w", err)
 	}
-	return Outcome{Request: r.ID}, nil
+	return Outcome{Request: r.ID, Told: told}, nil
 }
 
-// approvePurpose is what a step-up to approve a request is for.
+// approvePurpose is what a step-up to approve a request is for, or to reject it, or to
+// carry it out.
 func approvePurpose(id identity.ID) string { return string(RequestApprove) + " " + id.String() }
 
 // Approve says yes to a request of somebody else. The last yes that was needed has it
 // carried out.
 func (s *Service) Approve(ctx context.Context, in Session, id identity.ID, e audit.Event) (Outcome, error) {
 	now := s.Clock.Now()
-	r, err := s.Requests.StaffRequest(ctx, id, now)
+	r, err := s.Requests.StaffRequest(ctx, id)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("reading a request: %w", err)
 	}
@@ -178,20 +189,24 @@ func (s *Service) Approve(ctx context.Context, in Session, id identity.ID, e aud
 // Continue carries out what an approved request still has to: the process may have ended
 // in the middle of many.
 func (s *Service) Continue(ctx context.Context, in Session, id identity.ID, e audit.Event) (Outcome, error) {
-	r, err := s.Requests.StaffRequest(ctx, id, s.Clock.Now())
+	r, err := s.Requests.StaffRequest(ctx, id)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("reading a request: %w", err)
 	}
 	if r.State != RequestApproved || s.Performers[r.Order.Act] == nil || !mayContinue(in.Staff, r) {
 		return Outcome{}, ErrForbidden
 	}
+	if !in.Fresh(approvePurpose(id), s.Clock.Now()) {
+		return Outcome{}, ErrStepUp
+	}
 	return s.carryOut(ctx, Caller{Staff: in.Staff, Session: in}, r, e)
 }
 
-// mayContinue: whoever asked and still may, and whoever approved and still may.
+// mayContinue: whoever asked and still may, and whoever approved and still may. Carrying
+// out an invitation tells the second half of its code, which is not for who has the first.
 func mayContinue(who Staff, r Request) bool {
 	if r.By.ID == who.ID {
-		return Permit(who.Roles, r.Order.Act)
+		return r.Order.Act != StaffInvite && Permit(who.Roles, r.Order.Act)
 	}
 	return MayApprove(who.Roles, r.Order.Act) && slices.ContainsFunc(r.Approved, func(a Staff) bool { return a.ID == who.ID })
 }

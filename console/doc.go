@@ -12,7 +12,8 @@
 //
 // The powers are separated (三员分立): who administers does not approve what they ask
 // for, and who reads the trail does nothing else. Nobody touches their own role, their
-// own requests or the last administrator.
+// own requests or the last of those three. An invitation's code has two halves, one told
+// to who asked and one to who approved: nobody makes their own second person.
 //
 // Citizens' personal data is masked wherever it is shown. To see one field takes the act
 // citizen.reveal: a fresh passkey, a reason and an entry in the trail, which the citizen

@@ -43,7 +43,11 @@ func (s *Service) doorRoutes() []Route {
 func (s *Service) anybody(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		if err := h(w, r); err != nil {
+		err := once(r)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
 			s.fail(w, r, err)
 		}
 	})
@@ -64,6 +68,9 @@ var (
 func (s *Service) script(h func(r *http.Request, w http.ResponseWriter, body []byte) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := exchange.JSON(w, r)
+		if err == nil {
+			err = once(r)
+		}
 		if err == nil {
 			// What is no JSON object is neither counted nor written down.
 			if _, e := (strictjson.Limits{Bytes: exchange.MaxBody, Depth: maxDepth}).Object(body); e != nil {
@@ -111,14 +118,14 @@ func (s *Service) signInOptions(r *http.Request, _ http.ResponseWriter, _ []byte
 	if err != nil {
 		return nil, fmt.Errorf("beginning a sign-in: %w", err)
 	}
-	return options, s.keep(r, "sign-in", owner("sign-in"), c)
+	return options, s.keep(r, "sign-in", s.ownerAt(r, "sign-in"), c)
 }
 
 // signInFinish opens a session for a key of active staff. Whatever else comes gets one
 // answer, whoever's key it is (SECURITY PW1).
 func (s *Service) signInFinish(r *http.Request, w http.ResponseWriter, body []byte) (any, error) {
 	now := s.Clock.Now()
-	key, staff, err := s.assert(r, body, "sign-in", owner("sign-in"))
+	key, staff, err := s.assert(r, body, "sign-in", s.ownerAt(r, "sign-in"))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +164,7 @@ func (v *visit) signOut() error {
 }
 
 func (v *visit) home() error {
-	all, err := v.Requests.ListRequests(v.r.Context(), v.now, requestsShown)
+	all, err := v.Requests.ListRequests(v.r.Context(), v.staff, v.now, requestsShown)
 	if err != nil {
 		return fmt.Errorf("listing requests: %w", err)
 	}

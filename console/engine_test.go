@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -64,7 +66,7 @@ func (o *office) FileRequest(_ context.Context, r Request, _ audit.Event) error 
 	return nil
 }
 
-func (o *office) StaffRequest(_ context.Context, id identity.ID, _ time.Time) (Request, error) {
+func (o *office) StaffRequest(_ context.Context, id identity.ID) (Request, error) {
 	r, ok := o.requests[id]
 	if !ok {
 		return Request{}, identity.ErrNotFound
@@ -207,11 +209,14 @@ func TestApprove(t *testing.T) {
 		t.Fatalf("%v, %v", err, office.performed)
 	}
 	again := func(who Staff) error {
-		_, err := s.Continue(t.Context(), Session{Staff: who}, id, audit.Event{})
+		_, err := s.Continue(t.Context(), Session{Staff: who, Purpose: mine, At: clk.Now()}, id, audit.Event{})
 		return err
 	}
 	if err := again(two); !errors.Is(err, ErrForbidden) {
 		t.Errorf("somebody who did not approve: %v", err)
+	}
+	if _, err := s.Continue(t.Context(), Session{Staff: asker, Purpose: bulk.Purpose(), At: clk.Now()}, id, audit.Event{}); !errors.Is(err, ErrStepUp) {
+		t.Errorf("going on without a step-up: %v", err)
 	}
 	delete(office.fail, bulk.Many[2])
 	if err := again(asker); err != nil {
@@ -227,6 +232,87 @@ func TestApprove(t *testing.T) {
 	}
 	if err := again(asker); err != nil || len(office.performed) != 3 {
 		t.Errorf("going on when all is done: %v, %d", err, len(office.performed))
+	}
+}
+
+// TestPurpose: a passkey shown for one value is none for another, except where the value is
+// typed after it was shown.
+func TestPurpose(t *testing.T) {
+	citizen := identity.NewID()
+	seen := map[string]Order{}
+	for _, o := range []Order{
+		{Act: CitizenReveal, Citizen: citizen, Value: "phone"}, {Act: CitizenReveal, Citizen: citizen, Value: "name"}, {Act: CitizenReveal, Citizen: citizen},
+		{Act: LossReport, Citizen: citizen, Value: "phone"}, {Act: LossReport, Citizen: citizen, Value: "card"}, {Act: StaffInvite, Value: "a"}, {Act: StaffInvite, Value: "b"},
+		{Act: ClientAdmit, Client: "x"}, {Act: ClientAdmit, Client: "y"}, {Act: BulkLoss},
+	} {
+		if was, ok := seen[o.Purpose()]; ok {
+			t.Errorf("%+v and %+v are one purpose", o, was)
+		}
+		seen[o.Purpose()] = o
+		if o.Purpose() != string(o.Act)+" "+o.matter() || len(o.matter()) > 256 {
+			t.Errorf("%+v: %q", o, o.Purpose())
+		}
+	}
+	if (Order{Act: ClientAdmit, Client: "x"}).Purpose() != (Order{Act: ClientAdmit, Client: "x", Value: "{}"}).Purpose() {
+		t.Error("what was typed is lost to the passkey")
+	}
+}
+
+// TestWell: an order has the parts of its act and no others; a form gives any.
+func TestWell(t *testing.T) {
+	some := identity.NewID()
+	whole := Order{Citizen: some, Target: some, Client: "x", Value: "v", Many: []identity.ID{some}, Half: "h"}
+	parts := map[string]func(o *Order){
+		"citizen": func(o *Order) { o.Citizen = whole.Citizen }, "target": func(o *Order) { o.Target = whole.Target }, "client": func(o *Order) { o.Client = whole.Client },
+		"value": func(o *Order) { o.Value = whole.Value }, "many": func(o *Order) { o.Many = whole.Many }, "half": func(o *Order) { o.Half = whole.Half },
+	}
+	for act, takes := range map[Act]string{
+		StaffInvite: "value", StaffRoles: "target value", StaffDeactivate: "target", AlarmSee: "value",
+		ClientPrepare: "client value", ClientAdmit: "client value", ClientSuspend: "client value", ClientWithdraw: "client value",
+	} {
+		good := Order{Act: act}
+		for _, part := range strings.Fields(takes) {
+			parts[part](&good)
+		}
+		if !good.well() {
+			t.Errorf("%s with %s", act, takes)
+		}
+		s, office, clk := engine()
+		for part, add := range parts {
+			o := good
+			if add(&o); slices.Contains(strings.Fields(takes), part) {
+				continue
+			}
+			who := stepped(member(Roles()...), o.Purpose(), clk.Now())
+			o.Reason = "电话核实为本人"
+			if _, err := s.Do(t.Context(), who, o, audit.Event{}); !errors.Is(err, ErrInvalid) || len(office.performed)+len(office.requests) > 0 {
+				t.Errorf("%s with %s: %v", act, part, err)
+			}
+		}
+	}
+}
+
+// TestOnce: a parameter twice is refused, whatever page it is for (SECURITY G8).
+func TestOnce(t *testing.T) {
+	for query, good := range map[string]bool{"": true, "a=1&b=2": true, "a=1&a=1": false, "a=1&b=2&a=": false, "a=%zz": false, "a=1;b=2": false} {
+		r := httptest.NewRequest("GET", "/console", nil)
+		r.URL.RawQuery = query
+		if err := once(r); (err == nil) != good || err != nil && !errors.Is(err, errBadRequest) {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
+}
+
+// TestOwnerAt: what one browser began another does not finish (SECURITY SS1, WA1).
+func TestOwnerAt(t *testing.T) {
+	s := &Service{Parts: Parts{Browser: func(r *http.Request) []byte { return []byte(r.UserAgent()) }}}
+	at := func(name string) string {
+		r := httptest.NewRequest("GET", "/console", nil)
+		r.Header.Set("User-Agent", name)
+		return string(s.ownerAt(r, "sign-in"))
+	}
+	if one := at("one"); one == at("two") || one != at("one") {
+		t.Error("the browser is not in it")
 	}
 }
 
@@ -297,24 +383,6 @@ func TestWords(t *testing.T) {
 	for _, s := range []WarrantState{WarrantReady, WarrantDone, WarrantFailed} {
 		has("console.warrant", string(s))
 	}
-}
-
-func FuzzAppointment(f *testing.F) {
-	f.Add(Appointment{Name: "li.na", Roles: []Role{Auditor}}.Value(), true)
-	f.Add(Appointment{Roles: []Role{Registrar, DeviceOfficer}, Unit: "1101"}.Value(), false)
-	f.Add(`{"roles":["auditor"],"roles":["administrator"]}`, false)
-	f.Fuzz(func(t *testing.T, value string, named bool) {
-		a, err := readAppointment(value, named)
-		if err != nil {
-			if !errors.Is(err, ErrInvalid) || a.Name != "" || a.Roles != nil {
-				t.Errorf("%+v, %v", a, err)
-			}
-			return
-		}
-		if a.Value() != value || CheckRoles(a.Roles) != nil {
-			t.Errorf("%q was read as %+v", value, a)
-		}
-	})
 }
 
 func FuzzOwnPath(f *testing.F) {

@@ -3,6 +3,8 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,9 +28,27 @@ const (
 	invitationTime   = 15 * time.Minute // between the code and the key
 )
 
-// InvitationText is what the hash of an invitation is made over.
+// halfLength is that of a code, or of half of one, as it is written.
+const halfLength = (InvitationSize*8 + 5) / 6
+
+// InvitationText is what the hash of an invitation is made over. The operator makes a
+// code in one piece. At the console it has two halves: one that who asked was told, and
+// of which only a hash waits in the request, and one that who approved was told.
 func InvitationText(staff identity.ID, code secret.Value) []byte {
-	return []byte(staff.String() + "." + code.Reveal())
+	text := code.Reveal()
+	if len(text) == 2*halfLength {
+		return halvesText(staff, halfHash(text[:halfLength]), text[halfLength:])
+	}
+	return []byte(staff.String() + "." + text)
+}
+
+func halvesText(staff identity.ID, first, second string) []byte {
+	return []byte(staff.String() + "/" + first + "/" + second)
+}
+
+func halfHash(half string) string {
+	h := sha256.Sum256([]byte("half an invitation\x00" + half))
+	return base64.RawURLEncoding.EncodeToString(h[:])
 }
 
 // InvitationPath is the page of an invitation. The code is not in it: addresses are
@@ -158,7 +178,7 @@ func (s *Service) invitationOptions(r *http.Request, _ http.ResponseWriter, _ []
 	if err != nil {
 		return nil, fmt.Errorf("beginning a registration: %w", err)
 	}
-	return options, s.keep(r, "invitation", owner("invitation", staff.ID.String()), c)
+	return options, s.keep(r, "invitation", s.ownerAt(r, "invitation", staff.ID.String()), c)
 }
 
 func (s *Service) invitationFinish(r *http.Request, w http.ResponseWriter, body []byte) (any, error) {
@@ -166,7 +186,7 @@ func (s *Service) invitationFinish(r *http.Request, w http.ResponseWriter, body 
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.take(r.Context(), body, "invitation", owner("invitation", staff.ID.String()))
+	c, err := s.take(r.Context(), body, "invitation", s.ownerAt(r, "invitation", staff.ID.String()))
 	if err != nil {
 		return nil, errors.Join(errPasskeyMake, err)
 	}

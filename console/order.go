@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"time"
 
 	"ecardid/audit"
@@ -18,6 +20,9 @@ type Order struct {
 	Value   string        `json:"value,omitempty"`
 	Many    []identity.ID `json:"many,omitempty"` // citizens of a bulk act
 	Reason  string        `json:"reason"`
+	// Half is set by filing alone: the hash of the half of an invitation's code that whoever
+	// asked was told. Whoever approves makes the other half.
+	Half string `json:"half,omitempty"`
 }
 
 // Subject names what an order is about, for step-up and trail: a step-up for one subject
@@ -32,8 +37,46 @@ func (o Order) Subject() string {
 	return o.Client
 }
 
-// Purpose is what a step-up for the order is good for.
-func (o Order) Purpose() string { return string(o.Act) + " " + o.Subject() }
+// Purpose is what a step-up for the order is good for: the act, on the subject, with the
+// value.
+func (o Order) Purpose() string { return string(o.Act) + " " + o.matter() }
+
+// matter is the subject with a hash of the value, which may be long. What is typed into
+// a form after the passkey was shown, so that it is not lost to it, is not in it: others
+// approve that, or it prepares what they will.
+func (o Order) matter() string {
+	switch o.Act {
+	case ClientPrepare, ClientAdmit, BulkLoss:
+		return o.Subject()
+	}
+	if o.Value == "" {
+		return o.Subject()
+	}
+	h := sha256.Sum256([]byte(o.Value))
+	return o.Subject() + " " + base64.RawURLEncoding.EncodeToString(h[:])
+}
+
+// well reports whether an order says what its act takes and nothing else. The acts on
+// citizens have a rule of their own, with their performer ([Counter]).
+func (o Order) well() bool {
+	citizen, target, client, value, many := !o.Citizen.IsZero(), !o.Target.IsZero(), o.Client != "", o.Value != "", len(o.Many) > 0
+	if o.Half != "" {
+		return false
+	}
+	switch o.Act {
+	case StaffInvite:
+		return value && !citizen && !target && !client && !many
+	case StaffRoles:
+		return value && target && !citizen && !client && !many
+	case StaffDeactivate:
+		return target && !value && !citizen && !client && !many
+	case ClientPrepare, ClientAdmit, ClientSuspend, ClientWithdraw:
+		return client && !citizen && !target && !many
+	case AlarmSee:
+		return value && !citizen && !target && !client && !many
+	}
+	return !client
+}
 
 // Each returns the orders a bulk order consists of; itself for others.
 func (o Order) Each() []Order {
@@ -108,9 +151,18 @@ const (
 	WarrantFailed WarrantState = "failed" // Warrant.Problem says why
 )
 
+// Open requests that one person, or one program, may have (SECURITY DS3): whoever has to
+// read them is one person too.
+const (
+	MaxOpen          = 50
+	MaxOpenOfProgram = 200
+)
+
 // Requests remembers them.
 type Requests interface {
 	// FileRequest stores r open, with one warrant for each of r.Order.Each().
+	// identity.ErrConflict when one for the same act on the same subject waits already, or
+	// whoever asks has as many open ones as anybody may.
 	FileRequest(ctx context.Context, r Request, e audit.Event) error
 	// ApproveRequest adds one approval: by somebody active of e.Standing, who did not ask
 	// and has not approved. It reports whether those were all (needs). identity.ErrConflict
@@ -119,9 +171,12 @@ type Requests interface {
 	RejectRequest(ctx context.Context, id identity.ID, state RequestState, e audit.Event) error
 	// FailWarrant notes that an order could not be performed; spent ones stay spent.
 	FailWarrant(ctx context.Context, id identity.ID, problem string, e audit.Event) error
-	StaffRequest(ctx context.Context, id identity.ID, now time.Time) (Request, error)
-	// ListRequests returns the newest n that are open, or ended within two weeks.
-	ListRequests(ctx context.Context, now time.Time, n int) ([]Request, error)
+	// StaffRequest returns one in whatever state it is, expired ones as well.
+	StaffRequest(ctx context.Context, id identity.ID) (Request, error)
+	// ListRequests returns n that are open, or ended within two weeks, and that the reader
+	// asked for or may approve; open ones first, and then the newest. Of some more than that
+	// it cannot tell whether the reader serves whom they are about.
+	ListRequests(ctx context.Context, reader Staff, now time.Time, n int) ([]Request, error)
 }
 
 // A Caller is who orders: somebody of staff, or a program of the call centre.

@@ -48,12 +48,15 @@ func (v *visit) maySee(r Request) (bool, error) {
 // serves: whoever asked asks within their own unit only, so that their unit is enough when
 // it is part of ours. Otherwise each citizen is looked at; of many that is too many.
 func (v *visit) serves(r Request) (bool, error) {
-	nobody := r.Order.Citizen.IsZero() && len(r.Order.Many) == 0
-	if v.staff.Unit == "" || nobody || r.Client == "" && r.By.Unit != "" && strings.HasPrefix(r.By.Unit, v.staff.Unit) {
+	switch {
+	case v.staff.Unit == "" || r.Client == "" && r.By.Unit != "" && strings.HasPrefix(r.By.Unit, v.staff.Unit):
 		return true, nil
-	}
-	if len(r.Order.Many) > 0 {
+	case len(r.Order.Many) > 0:
 		return false, nil
+	case r.Order.Act == StaffInvite, r.Order.Act == StaffRoles:
+		return v.servesStaff(r.Order)
+	case r.Order.Citizen.IsZero():
+		return true, nil
 	}
 	region, err := v.Citizens.RegionOf(v.r.Context(), r.Order.Citizen)
 	if errors.Is(err, identity.ErrNotFound) {
@@ -63,6 +66,25 @@ func (v *visit) serves(r Request) (bool, error) {
 		return false, fmt.Errorf("reading where a citizen belongs: %w", err)
 	}
 	return v.staff.Within(region), nil
+}
+
+// servesStaff: where they are and where they are to be is part of our unit.
+func (v *visit) servesStaff(o Order) (bool, error) {
+	a, err := readAppointment(o.Value, o.Act == StaffInvite)
+	if err != nil || !v.staff.Within(a.Unit) {
+		return false, nil // a value nobody can read is nobody's to see
+	}
+	if o.Target.IsZero() {
+		return true, nil
+	}
+	s, err := v.Staffs.StaffByID(v.r.Context(), o.Target)
+	if errors.Is(err, identity.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading staff: %w", err)
+	}
+	return v.staff.Within(s.Unit), nil
 }
 
 const requestExpired RequestState = "expired" // only shown
@@ -86,7 +108,7 @@ func rowOf(r Request) templates.ConsoleRequest {
 }
 
 func (v *visit) listRequests() error {
-	all, err := v.Requests.ListRequests(v.r.Context(), v.now, requestsShown)
+	all, err := v.Requests.ListRequests(v.r.Context(), v.staff, v.now, requestsShown)
 	if err != nil {
 		return fmt.Errorf("listing requests: %w", err)
 	}
@@ -111,7 +133,7 @@ func (v *visit) request() (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	r, err := v.Requests.StaffRequest(v.r.Context(), id, v.now)
+	r, err := v.Requests.StaffRequest(v.r.Context(), id)
 	if err != nil {
 		return Request{}, fmt.Errorf("reading a request: %w", err)
 	}
@@ -120,7 +142,7 @@ func (v *visit) request() (Request, error) {
 		return Request{}, err
 	}
 	if !may {
-		return Request{}, errMissing
+		return Request{}, v.refused(r.Order.Act, identity.ErrNotFound)
 	}
 	return r, nil
 }
@@ -137,6 +159,10 @@ func (v *visit) showOneRequest(r Request, told string) error {
 	v.path = "/console/requests/" + r.ID.String()
 	rule, _ := RuleOf(r.Order.Act)
 	page := templates.ConsoleOneRequest{Desk: v.desk(), ConsoleRequest: rowOf(r), Needs: rule.Needs, Told: templates.Text(told)}
+	var err error
+	if page.Whom, err = v.whom(r.Order); err != nil {
+		return err
+	}
 	state := stateOf(r, v.Service)
 	page.State = string(state)
 	page.MayApprove = v.mayApprove(r)
@@ -188,7 +214,7 @@ func stepUpToApprove(id identity.ID, back string) string {
 
 // told shows what carrying out a request came to, once.
 func (v *visit) told(id identity.ID, told string) error {
-	r, err := v.Requests.StaffRequest(v.r.Context(), id, v.now)
+	r, err := v.Requests.StaffRequest(v.r.Context(), id)
 	if err != nil {
 		return fmt.Errorf("reading a request: %w", err)
 	}
@@ -196,11 +222,12 @@ func (v *visit) told(id identity.ID, told string) error {
 }
 
 func (v *visit) refusedRequest(r Request, err error) error {
+	err = v.refused(r.Order.Act, err)
 	if v.problem = problemOf(err); !v.problem.Given() {
 		return err
 	}
 	v.status, _ = verdict(err)
-	if again, e := v.Requests.StaffRequest(v.r.Context(), r.ID, v.now); e == nil {
+	if again, e := v.Requests.StaffRequest(v.r.Context(), r.ID); e == nil {
 		r = again
 	}
 	return v.showOneRequest(r, "")
@@ -227,6 +254,8 @@ func (v *visit) rejectRequest() error {
 		return errMissing
 	case !goodReason(reason) || utf8.RuneCountInString(reason) > maxReason:
 		return v.refusedRequest(r, ErrReason)
+	case !v.session.Fresh(approvePurpose(r.ID), v.now):
+		return v.redirect(stepUpToApprove(r.ID, "/console/requests/"+r.ID.String()))
 	}
 	if err := v.ended(r, RequestRejected, audit.RequestRejected, reason); err != nil {
 		return v.refusedRequest(r, err)
@@ -255,6 +284,8 @@ func (v *visit) continueRequest() error {
 	}
 	out, err := v.Continue(v.r.Context(), v.session, r.ID, v.event())
 	switch {
+	case errors.Is(err, ErrStepUp):
+		return v.redirect(stepUpToApprove(r.ID, "/console/requests/"+r.ID.String()))
 	case err != nil:
 		return v.refusedRequest(r, err)
 	case out.Told != "":

@@ -50,9 +50,12 @@ type Parts struct {
 	// Source is the sender's address as the trusted hop tells it, Place how much of it may
 	// be kept. Render writes a page and Say a message, in the language of the request.
 	Source func(r *http.Request) netip.Addr
-	Place  func(r *http.Request) string
-	Render func(w http.ResponseWriter, r *http.Request, a authn.Answer)
-	Say    func(r *http.Request, m templates.Message) string
+	// Browser is a hash of the cookie that names the browser; empty when there is none, and
+	// then the server lets no form and no ceremony of its through.
+	Browser func(r *http.Request) []byte
+	Place   func(r *http.Request) string
+	Render  func(w http.ResponseWriter, r *http.Request, a authn.Answer)
+	Say     func(r *http.Request, m templates.Message) string
 
 	Clock clock.Clock
 	Rand  io.Reader
@@ -86,7 +89,7 @@ func New(p Parts) (*Service, error) {
 		{p.Staffs != nil, "Staffs"}, {p.Requests != nil, "Requests"}, {p.Citizens != nil, "Citizens"}, {p.Clients != nil, "Clients"},
 		{p.Trail != nil, "Trail"}, {p.Recorder != nil, "Recorder"}, {p.Attempts != nil, "Attempts"}, {p.Ceremonies != nil, "Ceremonies"},
 		{p.Passkeys != nil, "Passkeys"}, {p.Pager.Tag != nil && p.Pager.Check != nil, "Pager"},
-		{p.Invitations != nil, "Invitations"}, {p.Throttle != nil, "Throttle"}, {p.Source != nil, "Source"}, {p.Place != nil, "Place"},
+		{p.Invitations != nil, "Invitations"}, {p.Throttle != nil, "Throttle"}, {p.Source != nil, "Source"}, {p.Browser != nil, "Browser"}, {p.Place != nil, "Place"},
 		{p.Render != nil, "Render"}, {p.Say != nil, "Say"}, {p.Clock != nil, "Clock"}, {p.Rand != nil, "Rand"}, {p.Log != nil, "Log"},
 	} {
 		if !part.there {

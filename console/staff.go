@@ -85,7 +85,7 @@ type Staffs interface {
 	StaffKeys(ctx context.Context, staff identity.ID) ([]Key, error)
 	// UseStaffKey writes the counter back; identity.ErrSpent when it did not rise since.
 	UseStaffKey(ctx context.Context, k Key) error
-	// DisableStaffKey ends a key of which there are two.
+	// DisableStaffKey ends a key of which there are two, and raises the version.
 	DisableStaffKey(ctx context.Context, id identity.ID, e audit.Event) error
 	// OpenStaffSession makes a session for a key that is alive, ending `before` (zero for none).
 	OpenStaffSession(ctx context.Context, s Session, token []byte, key, before identity.ID, e audit.Event) error
@@ -101,7 +101,8 @@ type Staffs interface {
 	// InviteStaff stores somebody invited; identity.ErrConflict when the name is taken.
 	InviteStaff(ctx context.Context, s Staff, hash []byte, expires time.Time, e audit.Event) error
 	// SetStaff changes roles, unit or state, raises the version, ends sessions and, when
-	// deactivated, keys and open requests. identity.ErrConflict when no active
-	// administrator would be left, or the version is another one.
+	// deactivated, keys, open requests and invitations they asked for. identity.ErrConflict
+	// when the last active administrator, security officer or auditor would go, or the
+	// version is another one.
 	SetStaff(ctx context.Context, s Staff, e audit.Event) error
 }

@@ -82,10 +82,13 @@ func roleWords(roles []Role) string {
 
 type staffInvite struct{ staffActs }
 
-func (p staffInvite) Preview(ctx context.Context, _ Staff, o Order) ([]Line, error) {
+func (p staffInvite) Preview(ctx context.Context, by Staff, o Order) ([]Line, error) {
 	a, err := readAppointment(o.Value, true)
 	if err != nil {
 		return nil, err
+	}
+	if !by.Within(a.Unit) {
+		return nil, identity.ErrNotFound
 	}
 	all, err := p.staffs.ListStaff(ctx)
 	if err != nil {
@@ -94,7 +97,15 @@ func (p staffInvite) Preview(ctx context.Context, _ Staff, o Order) ([]Line, err
 	if slices.ContainsFunc(all, func(s Staff) bool { return s.Name == a.Name }) {
 		return nil, identity.ErrConflict
 	}
-	return slices.Concat([]Line{{What: "staff", Name: a.Name}}, roleLines("role", a.Roles), []Line{{What: "unit", Name: a.Unit}}), nil
+	return slices.Concat([]Line{{What: "staff", Name: a.Name}}, roleLines("role", a.Roles), unitLine("unit", a.Unit)), nil
+}
+
+// unitLine says where somebody serves; the empty unit is everywhere, and is said.
+func unitLine(what, unit string) []Line {
+	if unit == "" {
+		unit = "*" // which the page has a word for
+	}
+	return []Line{{What: what, Name: unit}}
 }
 
 // roleLines is a line for each role: words of the pages' vocabulary.
@@ -106,15 +117,19 @@ func roleLines(what string, roles []Role) []Line {
 	return all
 }
 
-// Perform tells the address and the code of the invitation, which nobody sees again.
+// Perform tells whoever approved the address and the second half of the code, which
+// nobody sees again. The first half was for whoever asked.
 func (p staffInvite) Perform(ctx context.Context, o Order, e audit.Event) (string, error) {
 	a, err := readAppointment(o.Value, true)
 	if err != nil {
 		return "", err
 	}
+	if o.Half == "" {
+		return "", ErrInvalid
+	}
 	s := Staff{ID: identity.IDFrom(p.rand), Name: a.Name, Roles: a.Roles, Unit: a.Unit, State: StaffInvited, Version: 1, Created: e.At}
 	code := secret.From(p.rand, InvitationSize)
-	hash, err := p.invitations(InvitationText(s.ID, code))
+	hash, err := p.invitations(halvesText(s.ID, o.Half, code.Reveal()))
 	if err != nil {
 		return "", fmt.Errorf("hashing an invitation: %w", err)
 	}
@@ -143,12 +158,15 @@ func (p staffRoles) read(ctx context.Context, o Order) (Staff, Appointment, erro
 	return s, a, nil
 }
 
-func (p staffRoles) Preview(ctx context.Context, _ Staff, o Order) ([]Line, error) {
+func (p staffRoles) Preview(ctx context.Context, by Staff, o Order) ([]Line, error) {
 	s, a, err := p.read(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]Line{{What: "staff", Name: s.Name}}, roleLines("role", s.Roles), roleLines("becomes", a.Roles), []Line{{What: "unit", Name: a.Unit}}), nil
+	if !by.Within(s.Unit) || !by.Within(a.Unit) {
+		return nil, identity.ErrNotFound
+	}
+	return slices.Concat([]Line{{What: "staff", Name: s.Name}}, roleLines("role", s.Roles), roleLines("becomes", a.Roles), unitLine("unit", s.Unit), unitLine("unit-becomes", a.Unit)), nil
 }
 
 func (p staffRoles) Perform(ctx context.Context, o Order, e audit.Event) (string, error) {
@@ -164,10 +182,13 @@ func (p staffRoles) Perform(ctx context.Context, o Order, e audit.Event) (string
 
 type staffDeactivate struct{ staffActs }
 
-func (p staffDeactivate) Preview(ctx context.Context, _ Staff, o Order) ([]Line, error) {
+func (p staffDeactivate) Preview(ctx context.Context, by Staff, o Order) ([]Line, error) {
 	s, err := p.staffs.StaffByID(ctx, o.Target)
 	if err != nil {
 		return nil, err
+	}
+	if !by.Within(s.Unit) {
+		return nil, identity.ErrNotFound
 	}
 	if s.State == StaffDeactivated {
 		return nil, identity.ErrConflict
@@ -176,7 +197,7 @@ func (p staffDeactivate) Preview(ctx context.Context, _ Staff, o Order) ([]Line,
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]Line{{What: "staff", Name: s.Name}}, roleLines("role", s.Roles), []Line{{What: "passkeys", Count: len(keys)}}), nil
+	return slices.Concat([]Line{{What: "staff", Name: s.Name}}, roleLines("role", s.Roles), unitLine("unit", s.Unit), []Line{{What: "passkeys", Count: len(keys)}}), nil
 }
 
 func (p staffDeactivate) Perform(ctx context.Context, o Order, e audit.Event) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ecardid/identity"
 	"ecardid/templates"
 )
 
@@ -31,6 +32,10 @@ func (v *visit) listStaff() error {
 		page.InviteURL = "/console/staff/invite"
 	}
 	for _, s := range all {
+		// Somebody who serves some divisions has to do with those who serve there.
+		if !v.staff.Within(s.Unit) && s.ID != v.staff.ID {
+			continue
+		}
 		row := templates.ConsoleStaffRow{ID: s.ID.String(), Name: templates.Text(s.Name), Unit: templates.Text(s.Unit), State: string(s.State), Created: s.Created, LastSeen: s.LastSeen}
 		for _, r := range s.Roles {
 			row.Roles = append(row.Roles, string(r))
@@ -83,6 +88,13 @@ func (v *visit) invite() error {
 }
 
 func (v *visit) wrongAppointment(a Appointment, of string, err error) error {
+	act := StaffInvite
+	if of != "" {
+		act = StaffRoles
+	}
+	if err = v.refused(act, err); errors.Is(err, identity.ErrNotFound) {
+		err = ErrInvalid // a unit that is not part of theirs
+	}
 	if v.problem = problemOf(err); !v.problem.Given() {
 		return err
 	}
@@ -100,11 +112,14 @@ func (v *visit) colleague() (Staff, error) {
 		return Staff{}, err
 	}
 	if id == v.staff.ID {
-		return Staff{}, ErrOwn
+		return Staff{}, v.refused(StaffRoles, ErrOwn)
 	}
 	s, err := v.Staffs.StaffByID(v.r.Context(), id)
+	if err == nil && !v.staff.Within(s.Unit) {
+		err = identity.ErrNotFound
+	}
 	if err != nil {
-		return Staff{}, fmt.Errorf("reading staff: %w", err)
+		return Staff{}, v.refused(StaffRoles, fmt.Errorf("reading staff: %w", err))
 	}
 	return s, nil
 }

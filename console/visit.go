@@ -53,6 +53,9 @@ func (s *Service) page(act Act, h func(v *visit) error) http.Handler {
 			return
 		}
 		if err == nil {
+			err = once(r)
+		}
+		if err == nil {
 			v.notice = noticeOf(r.URL.Query().Get("notice"))
 			err = h(v)
 		}
@@ -83,6 +86,21 @@ func (s *Service) form(act Act, h func(v *visit) error, fields ...string) http.H
 			s.fail(w, r, err)
 		}
 	})
+}
+
+// once refuses a query that says something twice: whoever reads it here and whoever read
+// it on the way might take another one each (SECURITY G8).
+func once(r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	for _, values := range query {
+		if len(values) != 1 {
+			return fmt.Errorf("%w: a parameter twice", errBadRequest)
+		}
+	}
+	return nil
 }
 
 func expected(form url.Values, fields []string) error {
@@ -131,6 +149,26 @@ func (s *Service) refuse(v *visit, why string, act Act) error {
 	return nil
 }
 
+// refused writes down what an order was refused for, where somebody tried what is not
+// theirs, and gives the error back.
+func (v *visit) refused(act Act, err error) error {
+	why := ""
+	switch {
+	case errors.Is(err, ErrOwn):
+		why = "own"
+	case errors.Is(err, ErrForbidden):
+		why = "role"
+	case errors.Is(err, identity.ErrNotFound):
+		why = "unit"
+	default:
+		return err
+	}
+	if failed := v.refuse(v, why, act); failed != nil {
+		return failed
+	}
+	return err
+}
+
 // event is the beginning of every event of this request: when and from where.
 func (v *visit) event() audit.Event { return audit.Event{At: v.now, Place: v.Place(v.r)} }
 
@@ -145,7 +183,7 @@ func (v *visit) fresh(o Order) bool { return v.session.Fresh(o.Purpose(), v.now)
 
 // stepUp asks for the passkey and then leads to back, a path of the console.
 func (v *visit) stepUp(o Order, back string) error {
-	q := url.Values{"act": {string(o.Act)}, "subject": {o.Subject()}, "back": {back}}
+	q := url.Values{"act": {string(o.Act)}, "subject": {o.matter()}, "back": {back}}
 	return v.redirect("/console/step-up?" + q.Encode())
 }
 

@@ -31,6 +31,7 @@ type Entry struct {
 type Alarm struct {
 	Moment
 	Citizen identity.ID
+	Region  string    // of the citizen
 	Seen    time.Time // zero: nobody did
 	By      string    // the name of who did
 	Note    string
@@ -43,6 +44,10 @@ type AlarmCount struct {
 	Count int
 }
 
+// For reports whether an alarm is somebody's to see: one about a citizen is theirs who
+// serve the citizen, and one about nobody is everybody's who watches.
+func (a Alarm) For(s Staff) bool { return a.Citizen.IsZero() || s.Within(a.Region) }
+
 // Trail reads the audit trail. It verifies nothing: `ecardid audit verify` does.
 type Trail interface {
 	// SearchTrail returns up to n entries before number below (0: the newest), the newest
@@ -51,14 +56,15 @@ type Trail interface {
 	SearchTrail(ctx context.Context, s Search, below int64, n int) (found []Entry, next int64, err error)
 	// ClientRefusals returns the last n entries about refusals of a relying party.
 	ClientRefusals(ctx context.Context, clientID string, n int) ([]Moment, error)
-	// Alarms returns up to n alarms before number below (0: the newest), the newest first.
-	Alarms(ctx context.Context, below int64, n int) ([]Alarm, error)
+	// Alarms returns up to n alarms before number below (0: the newest), the newest first:
+	// those that are for staff of the unit, see Alarm.For. So do those who count them.
+	Alarms(ctx context.Context, unit string, below int64, n int) ([]Alarm, error)
 	// Alarm reads one; identity.ErrNotFound for an entry that is none.
 	Alarm(ctx context.Context, seq int64) (Alarm, error)
 	// AlarmCounts counts alarms by day and rule, from a moment on.
-	AlarmCounts(ctx context.Context, since time.Time) ([]AlarmCount, error)
+	AlarmCounts(ctx context.Context, unit string, since time.Time) ([]AlarmCount, error)
 	// UnseenAlarms counts those nobody has seen to, from a moment on.
-	UnseenAlarms(ctx context.Context, since time.Time) (int, error)
+	UnseenAlarms(ctx context.Context, unit string, since time.Time) (int, error)
 	// SeeAlarm notes that somebody of staff saw to one; identity.ErrConflict when somebody has.
 	SeeAlarm(ctx context.Context, seq int64, staff identity.ID, note string, e audit.Event) error
 }
@@ -86,10 +92,13 @@ var _ Performer = (*Watch)(nil)
 func (*Watch) Acts() []Act { return []Act{AlarmSee} }
 
 // Preview implements Performer.
-func (w *Watch) Preview(ctx context.Context, _ Staff, o Order) ([]Line, error) {
+func (w *Watch) Preview(ctx context.Context, by Staff, o Order) ([]Line, error) {
 	a, err := w.alarm(ctx, o)
 	if err != nil {
 		return nil, err
+	}
+	if !a.For(by) {
+		return nil, identity.ErrNotFound
 	}
 	if !a.Seen.IsZero() {
 		return nil, identity.ErrConflict

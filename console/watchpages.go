@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -92,7 +93,13 @@ func (v *visit) mayWatch(s Search) error {
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
 		return fmt.Errorf("reading a region: %w", err)
 	}
-	if err != nil || !v.staff.Within(region) {
+	if err != nil {
+		return errMissing
+	}
+	if !v.staff.Within(region) {
+		if err := v.refuse(v, "unit", AuditRead); err != nil {
+			return err
+		}
 		return errMissing
 	}
 	return nil
@@ -135,6 +142,11 @@ func (v *visit) searchTrail() error {
 	below, err := v.Pager.Below(list, v.staff.ID, q.Get("page"))
 	if err != nil {
 		return err
+	}
+	if !s.Citizen.IsZero() { // that somebody read all about somebody is to be read as well
+		if err := v.note(audit.CitizenRead, s.Citizen, map[string]string{"at": "audit"}); err != nil {
+			return err
+		}
 	}
 	found, next, err := v.Trail.SearchTrail(v.r.Context(), s, below, entriesShown)
 	if err != nil {
@@ -212,30 +224,28 @@ func (v *visit) findTrailOf() error {
 		}
 		return v.redirect(auditPath + "?" + s.query().Encode())
 	}
-	alias, ok := readNumber(number, v.now)
-	var citizen identity.ID
-	region := ""
-	if ok {
-		var err error
-		if citizen, region, err = v.Citizens.FindCitizen(v.r.Context(), alias); err != nil && !errors.Is(err, identity.ErrNotFound) {
-			return fmt.Errorf("finding a citizen: %w", err)
-		}
-	}
-	if !v.staff.Within(region) {
-		citizen = identity.ID{}
-	}
-	e := v.event()
-	e.Kind, e.Actor, e.Citizen, e.Standing = audit.CitizenSearched, v.staff.By(), citizen, v.standing()
-	e.Detail = map[string]string{"at": "audit"}
-	if err := v.Recorder.Record(v.r.Context(), e); err != nil {
-		return fmt.Errorf("recording a search: %w", err)
-	}
-	if citizen.IsZero() {
+	nobody := func(status int, problem templates.Key) error {
 		s, _ := v.search(from)
 		page := templates.ConsoleTrail{Desk: v.desk(), Filter: filterOf(s)}
-		page.Problem = templates.Say(templates.ConsoleProblemNobody)
-		v.status, _ = verdict(errMissing)
+		page.Problem, v.status = templates.Say(problem), status
 		return v.show(page)
+	}
+	ok, err := v.counted(searchRule(), "search", v.staff.ID.String())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return nobody(http.StatusTooManyRequests, templates.CitizensProblemOften)
+	}
+	citizen, err := v.find(v.r, v.now, v.staff, number, func(kind audit.Kind, citizen identity.ID, detail map[string]string) error {
+		detail["at"] = "audit"
+		return v.note(kind, citizen, detail)
+	})
+	if errors.Is(err, identity.ErrNotFound) {
+		return nobody(http.StatusNotFound, templates.ConsoleProblemNobody)
+	}
+	if err != nil {
+		return err
 	}
 	from.Set("citizen", citizen.String())
 	s, err := v.search(from)
@@ -266,7 +276,9 @@ func momentOf(m Moment) templates.ConsoleEvent {
 		Reason: templates.Text(m.Reason), Place: templates.Text(m.Place),
 	}
 	for _, name := range sorted(m.Detail) {
-		one.Detail = append(one.Detail, templates.Text(name+": "+m.Detail[name]))
+		if m.Detail[name] != "" { // scopes that there are none of, for one
+			one.Detail = append(one.Detail, templates.Text(name+": "+m.Detail[name]))
+		}
 	}
 	return one
 }
@@ -286,13 +298,13 @@ func (v *visit) listAlarms() error {
 	if err != nil {
 		return err
 	}
-	found, err := v.Trail.Alarms(ctx, below, alarmsShown)
+	found, err := v.Trail.Alarms(ctx, v.staff.Unit, below, alarmsShown)
 	if err != nil {
 		return fmt.Errorf("reading alarms: %w", err)
 	}
 	today := v.now.In(china())
 	since := time.Date(today.Year(), today.Month(), today.Day()-alarmDays+1, 0, 0, 0, 0, china())
-	counts, err := v.Trail.AlarmCounts(ctx, since)
+	counts, err := v.Trail.AlarmCounts(ctx, v.staff.Unit, since)
 	if err != nil {
 		return fmt.Errorf("counting alarms: %w", err)
 	}
@@ -320,7 +332,7 @@ func (v *visit) listAlarms() error {
 
 // alarmCount is how many alarms of the last day nobody has seen to.
 func (v *visit) alarmCount() (int, error) {
-	n, err := v.Trail.UnseenAlarms(v.r.Context(), v.now.Add(-24*time.Hour))
+	n, err := v.Trail.UnseenAlarms(v.r.Context(), v.staff.Unit, v.now.Add(-24*time.Hour))
 	if err != nil {
 		return 0, fmt.Errorf("counting alarms: %w", err)
 	}

@@ -103,7 +103,7 @@ func TestCallCentre(t *testing.T) {
 	if a := ask.Submit("answers-submit", "id-end", c.IDNumber[14:], "birth", c.IDNumber[6:14]); a.Status != http.StatusForbidden || !a.Has("problem") || strings.Contains(a.Body, c.IDNumber[14:]) {
 		t.Errorf("two answers off one paper: %d", a.Status)
 	}
-	a := ask.Submit("answers-submit", "id-end", strings.ToLower(c.IDNumber[14:]), "birth", c.IDNumber[6:10]+"-"+c.IDNumber[10:12]+"-"+c.IDNumber[12:14], "card-end", c.Card[5:], "phone-end", "0000")
+	a := ask.Submit("answers-submit", "id-end", strings.ToLower(c.IDNumber[14:]), "birth", c.IDNumber[6:10]+"-"+c.IDNumber[10:12]+"-"+c.IDNumber[12:14], "card-end", "0000", "phone-end", c.Phone[7:])
 	if a.Status != http.StatusOK || !strings.Contains(a.Body, "loss.report") {
 		t.Fatalf("right answers: %d %s", a.Status, a.Text("problem"))
 	}

@@ -126,6 +126,10 @@ func TestStaffPages(t *testing.T) {
 	tab.WaitURL("/console/acts/staff.invite")
 	tab.Fill("#reason", "新同事负责登记")
 	tab.Press("#act-confirm")
+	tab.WaitText("#told", "")
+	first := tab.Text("#told")
+	view(t, tab, "console-staff-half")
+	tab.Press("#act-back")
 	tab.WaitURL("/console/requests/")
 	path, _, _ := strings.Cut(strings.TrimPrefix(tab.URL(), h.Issuer), "?")
 	a := officer.Approve(path)
@@ -136,12 +140,20 @@ func TestStaffPages(t *testing.T) {
 	if again := officer.Get(path); strings.Contains(again.Body, told[1]) {
 		t.Error("the code is shown twice")
 	}
+	if strings.Contains(a.Body, first) {
+		t.Error("whoever approves is told both halves")
+	}
+	for _, half := range []string{first, told[1], told[1] + first} {
+		if a := h.Robot(t).Get(told[0]).Submit("code-submit", "code", half); a.Status != http.StatusForbidden {
+			t.Errorf("half a code: %d", a.Status)
+		}
+	}
 	r, key := h.Robot(t), h.Passkey(t, false)
-	key.Register(r.Get(told[0]).Submit("code-submit", "code", told[1]))
+	key.Register(r.Get(told[0]).Submit("code-submit", "code", first+told[1]))
 	if a := key.SignIn(r.Get("/console/sign-in")); !strings.Contains(a.Body, "wang.fang") {
 		t.Errorf("the new one is at %s", a.Path)
 	}
-	if again := h.Robot(t).Get(told[0]).Submit("code-submit", "code", told[1]); again.Status != http.StatusForbidden {
+	if again := h.Robot(t).Get(told[0]).Submit("code-submit", "code", first+told[1]); again.Status != http.StatusForbidden {
 		t.Errorf("the invitation again: %d", again.Status)
 	}
 	// Deactivated, the next request is refused.
@@ -199,6 +211,7 @@ func TestStaffDoor(t *testing.T) {
 	stranger := h.Passkey(t, false)
 	try("a key nobody knows", h.Robot(t), stranger.Sign)
 	try("an old challenge", h.Robot(t), func(string) string { return desk.Staff.Key.Sign(h.Robot(t).Get("/login").Options()) })
+	try("a challenge of another browser", h.Robot(t), func(string) string { return desk.Staff.Key.Sign(h.Robot(t).Get("/console/sign-in").Options()) })
 	if len(answers) != 1 {
 		t.Errorf("the door answers differently: %v", answers)
 	}
@@ -306,6 +319,9 @@ func TestFourEyes(t *testing.T) {
 			if path == "" {
 				t.Fatal("no request")
 			}
+			if got := officers[0].Get(path).Text("whom"); !strings.Contains(got, c.Card[7:]) || strings.Contains(got, c.Card) || strings.Contains(got, c.Name) {
+				t.Errorf("whoever approves sees %q", got)
+			}
 			// Nobody approves their own, by the form of somebody else's page either.
 			if a := asker.Post(path+"/approve", url.Values{"csrf": {csrfOf(asker.Get("/console"))}, "request-approve": {"1"}}); a.Status == http.StatusOK && strings.Contains(a.Body, "chip-done") {
 				t.Error("they approved their own")
@@ -344,7 +360,7 @@ func TestFourEyes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, err := h.Store.StaffRequest(t.Context(), id, h.Clock.Now())
+			q, err := h.Store.StaffRequest(t.Context(), id)
 			if err != nil || q.State != console.RequestDone || len(q.Warrants) != 1 || q.Warrants[0].State != console.WarrantDone {
 				t.Errorf("%+v, %v", q, err)
 			}
@@ -356,7 +372,11 @@ func TestFourEyes(t *testing.T) {
 			state(t, h, c, identity.CardFrozen)
 			// Rejected and withdrawn ones neither.
 			again := house.RequestOf(asker.Act(console.Order{Act: console.CardUnfreeze, Citizen: c.ID}, "本人到柜台核验身份"))
-			if a := officers[0].Get(again).Submit("request-reject", "reason", "照片与本人不符"); a.Status != http.StatusOK {
+			no := officers[0].Get(again).Submit("request-reject", "reason", "照片与本人不符")
+			if !strings.HasPrefix(no.Path, "/console/step-up") {
+				t.Errorf("rejecting without a step-up: %d at %s", no.Status, no.Path)
+			}
+			if a := officers[0].Staff.Key.SignIn(no).Submit("request-reject", "reason", "照片与本人不符"); a.Status != http.StatusOK || a.Has("request-reject") {
 				t.Errorf("rejecting: %d", a.Status)
 			}
 			if a := officers[1].Approve(again); strings.Contains(a.Body, "request-approve") {
@@ -369,7 +389,7 @@ func TestFourEyes(t *testing.T) {
 				t.Error("an expired request can be approved")
 			}
 			state(t, h, c, identity.CardFrozen)
-			if _, err := h.Store.StaffRequest(t.Context(), identity.NewID(), h.Clock.Now()); !errors.Is(err, identity.ErrNotFound) {
+			if _, err := h.Store.StaffRequest(t.Context(), identity.NewID()); !errors.Is(err, identity.ErrNotFound) {
 				t.Error(err)
 			}
 		})

@@ -95,6 +95,7 @@ func TestDemo(t *testing.T) {
 	t.Run("ladder", func(t *testing.T) { ladder(t, demo) })
 	t.Run("phone", func(t *testing.T) { demoPhone(t, demo) })
 	t.Run("newcomer", func(t *testing.T) { newcomer(t, demo) })
+	t.Run("lost", func(t *testing.T) { demoLost(t, demo) })
 }
 
 // ladder climbs from password and code to a passkey to a living face, and comes

@@ -17,6 +17,10 @@
 //	order_test.go      every address from every half-finished step
 //	once_test.go       twenty at once for whatever may happen once
 //	later_test.go      what happens later beats what was granted earlier
+//	doors_test.go      every way in, before, while and after somebody ends it all
+//	killed_test.go     a report of a loss that is killed, or whose server is: all of it or nothing
+//	lag_test.go        how long after the end somebody was let in, and until receivers of signals were told
+//	risk_test.go       a sign-in while somebody tries many doors, and from a crowded address
 //	same_test.go       who exists cannot be told from an answer
 //	forged_test.go     forged requests, cookies, ways back, limits, headers
 //	dump_test.go       what a thief finds in the database; dead links

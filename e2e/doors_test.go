@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -24,7 +25,7 @@ import (
 type everything struct {
 	t *testing.T
 	h *house.House
-	p *house.Relying
+	parties
 	c *house.Citizen
 
 	phone   *house.Phone
@@ -34,16 +35,44 @@ type everything struct {
 	tokens  house.Tokens
 	half    spot
 
-	mu    sync.Mutex
-	codes []*house.Request // asked for and not yet redeemed
-	came  []string
-	push  []string // pushed requests nobody has used
+	mu      sync.Mutex
+	codes   []*house.Request // asked for and not yet redeemed
+	came    []string
+	push    []string // pushed requests nobody has used
+	derived string   // the newest token that the broker got for the citizen's
+}
+
+// parties are who the citizen's tokens come to: the application, the API it calls with
+// them, which exchanges them (RFC 8693), and the API those are for.
+type parties struct{ p, broker, api *house.Relying }
+
+const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+// partiesOf registers them; more is put over the application's metadata.
+func partiesOf(t *testing.T, h *house.House, id string, more map[string]any) parties {
+	t.Helper()
+	const insurance, pension = "urn:ecardid:resource:insurance", "urn:ecardid:resource:pension"
+	machine := func(more map[string]any) map[string]any {
+		m := map[string]any{"grant_types": []string{}, "redirect_uris": []string{}, "response_modes": []string{}, "scope": "pension.read"}
+		maps.Copy(m, more)
+		return m
+	}
+	own := map[string]any{"resources": []string{insurance}}
+	maps.Copy(own, more)
+	return parties{
+		p: h.Relying(t, id, own),
+		broker: h.Relying(t, id+"-broker", machine(map[string]any{
+			"grant_types": []string{exchangeGrant}, "resources": []string{insurance}, "exchange_resources": []string{pension},
+		})),
+		api: h.Relying(t, id+"-api", machine(map[string]any{"resources": []string{pension}})),
+	}
 }
 
 // settle makes all of it, for a citizen of its own.
-func settle(t *testing.T, h *house.House, p *house.Relying, spare int) *everything {
+func settle(t *testing.T, h *house.House, with parties, spare int) *everything {
 	t.Helper()
-	e := &everything{t: t, h: h, p: p, c: h.Citizen(t), key: h.Passkey(t, false)}
+	p := with.p
+	e := &everything{t: t, h: h, parties: with, c: h.Citizen(t), key: h.Passkey(t, false)}
 	var own *house.Robot
 	e.phone, own = phoneOf(t, h, e.c, jose.ES256)
 	e.key.Register(own.Get("/account/passkeys"))
@@ -58,7 +87,7 @@ func settle(t *testing.T, h *house.House, p *house.Relying, spare int) *everythi
 
 	e.half = e.signing()
 	e.robot = h.Robot(t)
-	q := p.Ask("openid profile insurance.read")
+	q := p.Ask("openid profile insurance.read pension.read")
 	a = e.robot.Get(q.Path()).Submit("login-submit", "username", e.c.Card, "password", e.c.Password)
 	a = ringing(a)
 	if ans := e.phone.Answer(e.phone.Asked()[0], phone.Approve, numberOn(t, a)); ans.Status != http.StatusOK {
@@ -69,6 +98,9 @@ func settle(t *testing.T, h *house.House, p *house.Relying, spare int) *everythi
 		a = a.Submit("consent-allow")
 	}
 	e.tokens = q.Redeem(q.Came(a.Location).Get("code"))
+	if !e.exchange(0) {
+		t.Fatal("the token is not exchanged")
+	}
 	for range spare {
 		q := p.Ask("openid profile")
 		e.codes = append(e.codes, q)
@@ -93,6 +125,32 @@ func (e *everything) at(r *house.Robot, replica int) *house.Robot {
 
 func (e *everything) stranger(replica int) *house.Robot { return e.at(e.h.Robot(e.t), replica) }
 
+// exchange has the broker exchange the citizen's token at a replica.
+func (e *everything) exchange(replica int) bool {
+	got := e.broker.Token(e.h.Replicas[replica%len(e.h.Replicas)], url.Values{
+		"grant_type": {exchangeGrant}, "subject_token": {e.tokens.Access}, "subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
+	})
+	if got.Status != http.StatusOK {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.derived = got.Access
+	return true
+}
+
+// active reports whether a replica tells somebody that a token lives.
+func (e *everything) active(who *house.Relying, token string, replica int) bool {
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(who.ID) + ":" + url.QueryEscape(who.Secret)))
+	a := e.stranger(replica).Raw(http.MethodPost, "/introspect", "application/x-www-form-urlencoded",
+		strings.NewReader(url.Values{"token": {token}}.Encode()), http.Header{"Authorization": {"Basic " + basic}})
+	var out struct{ Active bool }
+	if err := json.Unmarshal([]byte(a.Body), &out); err != nil || a.Status != http.StatusOK {
+		e.t.Errorf("introspection answered %d %s", a.Status, a.Body)
+	}
+	return out.Active
+}
+
 // A door is one way in. It reports whether it let somebody through.
 type door struct {
 	name string
@@ -102,7 +160,7 @@ type door struct {
 	once bool
 }
 
-// doors are the nine (issue "The lost phone").
+// doors are the nine (issue "The lost phone"), and the two that token exchange opens.
 func doors() []door {
 	take := func(e *everything, list *[]string) (int, string) {
 		e.mu.Lock()
@@ -118,15 +176,13 @@ func doors() []door {
 		{"refresh", func(e *everything, n int) bool {
 			return e.p.Token(e.h.Replicas[n%len(e.h.Replicas)], url.Values{"grant_type": {"refresh_token"}, "refresh_token": {e.tokens.Refresh}}).Status == http.StatusOK
 		}, false},
-		{"introspection", func(e *everything, n int) bool {
-			basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(e.p.ID) + ":" + url.QueryEscape(e.p.Secret)))
-			a := e.stranger(n).Raw(http.MethodPost, "/introspect", "application/x-www-form-urlencoded",
-				strings.NewReader(url.Values{"token": {e.tokens.Access}}.Encode()), http.Header{"Authorization": {"Basic " + basic}})
-			var out struct{ Active bool }
-			if err := json.Unmarshal([]byte(a.Body), &out); err != nil || a.Status != http.StatusOK {
-				e.t.Errorf("introspection answered %d %s", a.Status, a.Body)
-			}
-			return out.Active
+		{"introspection", func(e *everything, n int) bool { return e.active(e.p, e.tokens.Access, n) }, false},
+		{"exchange", func(e *everything, n int) bool { return e.exchange(n) }, false},
+		{"exchanged-token", func(e *everything, n int) bool {
+			e.mu.Lock()
+			newest := e.derived
+			e.mu.Unlock()
+			return e.active(e.api, newest, n)
 		}, false},
 		{"userinfo", func(e *everything, n int) bool {
 			return e.stranger(n).Raw(http.MethodGet, "/userinfo", "", nil, http.Header{"Authorization": {"Bearer " + e.tokens.Access}}).Status == http.StatusOK
@@ -253,7 +309,7 @@ func TestNineDoors(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
 			h := house.Open(t, o.Options)
-			p := h.Relying(t, "doors", map[string]any{"resources": []string{"urn:ecardid:resource:insurance"}})
+			p := partiesOf(t, h, "doors", nil)
 			for _, closing := range closings() {
 				t.Run(closing.name, func(t *testing.T) {
 					e := settle(t, h, p, 12)
@@ -321,51 +377,5 @@ func (e *everything) race(end func(*everything) error) {
 	}
 	if after == 0 {
 		e.t.Error("nobody knocked after the end")
-	}
-}
-
-// TestKilled: a report that is killed at some moment has happened or it has not. There is
-// never a door open and another shut.
-func TestKilled(t *testing.T) {
-	t.Parallel()
-	h := house.Open(t, house.Options{Postgres: true, Replicas: 2})
-	p := h.Relying(t, "killed", map[string]any{"resources": []string{"urn:ecardid:resource:insurance"}})
-	operator := house.OpenProduction(t, h.DSN, 1)
-	skip := []string{"code", "pushed-request"}
-	var e *everything
-	open, shut := 0, 0
-	for round := range 14 {
-		if e == nil {
-			e = settle(t, h, p, 1)
-		}
-		cmd := operator.Command(t, "citizen", "report-loss", e.c.Card, "--reason", "killed")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// The first ones are killed early and the last late, so that both happen.
-		wait := time.Duration(rand.N(60)+round*12) * time.Millisecond
-		time.Sleep(wait)
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed, or was done before
-		// What was sent to the database before may still commit.
-		time.Sleep(50 * time.Millisecond)
-		switch got := e.standing(round, skip...); got {
-		case allOpen(skip...):
-			open++
-		case "":
-			if got := e.standing(round + 1); got != "" {
-				t.Errorf("killed after %v: at the other replica or with what is used once: %q", wait, got)
-			}
-			shut++
-			e = nil
-		default:
-			t.Fatalf("killed after %v there is left: %q", wait, got)
-		}
-		if shut > 2 && open > 2 {
-			break
-		}
-	}
-	if shut == 0 || open == 0 {
-		t.Logf("of the reports %d happened and %d did not", shut, open)
 	}
 }

@@ -29,7 +29,9 @@ const (
 var ErrLapsed = fmt.Errorf("the admission has run out: %w", identity.ErrNotFound)
 
 // MayBecome reports whether somebody at the console may take a client from one state to
-// another. An operator at the machine may set any but withdrawn, which is for good.
+// another. Only what was live is ever suspended (see Clients.SuspendClient), so that no
+// step on the way to live is gone round by it. An operator at the machine may set any but
+// withdrawn, which is for good.
 func (s ClientState) MayBecome(to ClientState) bool {
 	if to == ClientWithdrawn {
 		return s != ClientWithdrawn
@@ -60,7 +62,7 @@ type Admission struct {
 	// Expires is the last day of it; zero: none. After that day the client is not served.
 	Expires Day `json:"expires,omitzero"`
 	// Scopes are what it may ask for of what it registered, and by which law. Empty: all
-	// it registered.
+	// it registered; only an operator may leave it so.
 	Scopes []Basis `json:"scopes,omitempty"`
 	// Testers are the citizens it is served for while it is tested.
 	Testers []identity.ID `json:"testers,omitempty"`
@@ -253,19 +255,28 @@ func (t Transition) Apply(c Client, now time.Time) (Client, error) {
 		if err := t.Admission.Check(strings.Fields(c.Scope)); err != nil {
 			return Client{}, err
 		}
+		if t.Admission.Assessed.After(now) {
+			return Client{}, &MetadataError{"admission", "was assessed on a day that is still to come"}
+		}
 		c.Admission = t.Admission
 		if c.Admission.IsZero() {
 			c.Admission = nil
 		}
 	}
 	a := c.Admission
+	// To an operator no scopes are all that are registered. At the console a ceiling is
+	// named, for what is approved is what is read.
+	written := t.Admission != nil || c.State != ClientDraft
+	if a != nil && written && len(a.Scopes) == 0 && c.Scope != "" {
+		return Client{}, &MetadataError{"admission", "names no scope that it may ask for"}
+	}
 	switch c.State {
 	case ClientTesting:
 		if a == nil || len(a.Testers) == 0 {
 			return Client{}, &MetadataError{"admission", "names nobody to test with"}
 		}
 	case ClientAssessed, ClientLive:
-		if a == nil || a.Assessor == "" || a.Assessed.IsZero() || a.Expires.IsZero() || a.Lapsed(now) {
+		if a == nil || a.Assessor == "" || a.Assessed.IsZero() || a.Assessed.After(now) || a.Expires.IsZero() || a.Lapsed(now) {
 			return Client{}, &MetadataError{"admission", "has no assessment that is still good"}
 		}
 	}

@@ -165,9 +165,16 @@ func TestAdmissionRead(t *testing.T) {
 
 func TestTransition(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	good := &Admission{Assessor: "a", Assessed: day(t, "2026-11-01"), Expires: day(t, "2027-11-01"), Testers: []identity.ID{identity.NewID()}}
-	over := &Admission{Assessor: "a", Assessed: day(t, "2025-11-01"), Expires: day(t, "2026-11-01")}
-	untested := &Admission{Assessor: "a"}
+	good := &Admission{Assessor: "a", Assessed: day(t, "2026-11-01"), Expires: day(t, "2027-11-01"), Testers: []identity.ID{identity.NewID()}, Scopes: []Basis{{Scope: "openid"}}}
+	but := func(change func(a *Admission)) *Admission {
+		a := *good
+		change(&a)
+		return &a
+	}
+	over := but(func(a *Admission) { a.Assessed, a.Expires = day(t, "2025-11-01"), day(t, "2026-11-01") })
+	untested := but(func(a *Admission) { a.Testers = nil })
+	boundless := but(func(a *Admission) { a.Scopes = nil })
+	early := but(func(a *Admission) { a.Assessed = day(t, "2026-11-23") })
 	for _, c := range []struct {
 		name string
 		from ClientState
@@ -193,6 +200,15 @@ func TestTransition(t *testing.T) {
 		{"written-down", ClientDraft, nil, Transition{To: ClientDraft, Admission: good}, ClientDraft},
 		{"beyond-the-registration", ClientDraft, nil, Transition{To: ClientDraft, Admission: &Admission{Scopes: []Basis{{Scope: "phone"}}}}, "metadata"},
 		{"withdrawn", ClientWithdrawn, good, Transition{To: ClientLive}, identity.ErrConflict},
+		// A record without scopes would be one without a ceiling.
+		{"boundless", ClientDraft, nil, Transition{To: ClientDraft, Admission: boundless}, "metadata"},
+		{"boundless-tested", ClientDraft, boundless, Transition{To: ClientTesting}, "metadata"},
+		{"boundless-admitted", ClientAssessed, boundless, Transition{To: ClientLive}, "metadata"},
+		{"boundless-renewed", ClientLive, good, Transition{To: ClientLive, Admission: boundless}, "metadata"},
+		{"boundless-back", ClientAssessed, boundless, Transition{To: ClientDraft}, ClientDraft},
+		{"assessed-tomorrow", ClientDraft, nil, Transition{To: ClientDraft, Admission: early}, "metadata"},
+		{"admitted-before-it-was-assessed", ClientAssessed, early, Transition{To: ClientLive}, "metadata"},
+		{"assessed-today", ClientDraft, nil, Transition{To: ClientDraft, Admission: but(func(a *Admission) { a.Assessed = day(t, "2026-11-22") })}, ClientDraft},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := Client{ID: "clinic", Scope: "openid", State: c.from, Admission: c.has, Epoch: 3}

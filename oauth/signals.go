@@ -64,6 +64,7 @@ type StreamLag struct {
 	Delivered time.Time // the last time something was taken; zero: never
 	Failures  int       // pushes in a row that went wrong
 	Error     string    // of the last of them, as a word of ours; empty when it went well
+	Lost      time.Time // when, to the hour, something was last not kept because too much waited; zero: never
 }
 
 // A Push is a stream whose turn it is, leased, with the first of what waits.
@@ -76,7 +77,8 @@ type Push struct {
 
 // Streams keeps streams and what waits on them. Storage puts signals there in the
 // transactions of the acts (SignalsOf), for each enabled or paused stream that delivers
-// the type and whose client is live and holds a grant of the citizen.
+// the type and whose client is live, and holds or lately held a grant of the citizen that
+// was not withdrawn.
 type Streams interface {
 	// CreateStream is identity.ErrConflict when the client has one, and
 	// identity.ErrNotFound when the client is not live.

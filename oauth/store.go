@@ -308,8 +308,9 @@ type Clients interface {
 	// MoveClient carries out a transition, on the client as it is then. What it held dies
 	// unless it stays live, or stays what it is with the same testers.
 	MoveClient(ctx context.Context, id string, t Transition, e audit.Event) error
-	// SuspendClient sets the state; its grants are dead at once and stay dead when
-	// it is made live again (they are revoked in the same transaction).
+	// SuspendClient suspends a client that is live, and takes one that is tested back to
+	// draft; its grants are dead at once and stay dead when it is made live again.
+	// identity.ErrNotFound for one that is not served.
 	SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error
 	// WithdrawClient ends a client for good, with all that SuspendClient ends
 	// (RFC 7592 §2.3). Its row stays, so that its id is never given again.

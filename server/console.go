@@ -41,7 +41,7 @@ func (s *Server) console(in Ingredients, keys sealed, relying *passkey.Relying) 
 		Attempts: in.Store, Ceremonies: in.Store, Passkeys: relying, Performers: performers,
 		Pager:       console.Pager{Tag: keys.token("console-page"), Check: keys.check("console-page")},
 		Invitations: keys.index(Invitations), Throttle: keys.index("throttle"),
-		Source: s.sources.Of, Place: s.place, Render: s.Answer, Say: s.Say,
+		Source: s.sources.Of, Browser: Browser, Place: s.place, Render: s.Answer, Say: s.Say,
 		Clock: in.Clock, Rand: in.Rand, Log: in.Log,
 	}
 	// A catalogue of the operator's own may leave the call centre's scopes out.

@@ -152,3 +152,57 @@ func TestActRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedOrders: whoever tries what is not theirs sees that there is nothing, and the
+// trail says who tried what (SECURITY AD3); a parameter twice is nothing (G8).
+func TestRefusedOrders(t *testing.T) {
+	h := newHouse(t)
+	db := must[*sql.DB](t)(sql.Open("sqlite", strings.TrimPrefix(h.dsn, "sqlite:")))
+	t.Cleanup(func() { _ = db.Close() })
+	admin := h.clerk(t, "1101", console.Administrator)
+	h.clerk(t, "31", console.Registrar)
+	var here, away identity.ID
+	all, err := h.store.ListStaff(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		switch s.Unit {
+		case "1101":
+			here = s.ID
+		case "31":
+			away = s.ID
+		}
+	}
+	invite := console.Appointment{Name: "new", Roles: []console.Role{console.Registrar}}.Value()
+	for _, tc := range []struct {
+		path, why string
+		status    int
+	}{
+		{console.ActPath(console.Order{Act: console.StaffDeactivate, Target: here}, ""), "own", http.StatusForbidden},
+		{console.ActPath(console.Order{Act: console.StaffDeactivate, Target: away}, ""), "unit", http.StatusNotFound},
+		{console.ActPath(console.Order{Act: console.StaffInvite, Value: invite}, ""), "unit", http.StatusNotFound},
+		{console.ActPath(console.Order{Act: console.StaffDeactivate, Target: away, Citizen: away}, ""), "", http.StatusBadRequest},
+		{"/console/staff/" + here.String() + "/roles", "own", http.StatusForbidden},
+		{"/console/staff/" + away.String() + "/roles", "unit", http.StatusNotFound},
+		{"/console/requests/" + away.String(), "", http.StatusNotFound},
+		{"/console/staff?a=1", "", http.StatusOK},
+		{"/console/staff?a=1&a=1", "", http.StatusBadRequest},
+		{"/console/sign-in?back=/console&back=/console/staff", "", http.StatusBadRequest},
+	} {
+		written := func() (n int) {
+			if err := db.QueryRow(`SELECT count(*) FROM audit WHERE kind = 'staff.refuse' AND reason = ?`, tc.why).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := written()
+		w := admin.send(http.MethodGet, tc.path, "")
+		if w.Code != tc.status || tc.why != "" && written() != before+1 {
+			t.Errorf("%s: %d, %d entries %q", tc.path, w.Code, written()-before, tc.why)
+		}
+		if strings.Contains(w.Body.String(), away.String()) && tc.why == "" && tc.status == http.StatusOK {
+			t.Errorf("%s shows somebody of another unit", tc.path)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"ecardid/audit"
@@ -90,6 +91,7 @@ func (p relyingParties) file(c *oauth.Client) (console.ClientFile, error) {
 	if !a.Expires.IsZero() {
 		f.Ends = a.Expires.Over()
 		f.Ending = c.State != oauth.ClientWithdrawn && a.Ending(p.clock.Now())
+		f.Lapsed = a.Lapsed(p.clock.Now())
 	}
 	return f, nil
 }
@@ -206,6 +208,18 @@ func (p relyingParties) WithdrawClient(ctx context.Context, id string, e audit.E
 // is made: a registry too old reads by itself in seconds, or serves nobody.
 func (p relyingParties) show(ctx context.Context) { _ = p.reload(ctx) }
 
+// streamError is what is wrong with a stream, that something was lost on it included.
+func streamError(l oauth.StreamLag) string {
+	var all []string
+	if l.Error != "" {
+		all = append(all, l.Error)
+	}
+	if !l.Lost.IsZero() {
+		all = append(all, "overflow "+l.Lost.UTC().Format(time.RFC3339))
+	}
+	return strings.Join(all, "; ")
+}
+
 // signalStreams shows the streams of shared signals to the console.
 type signalStreams struct {
 	store interface {
@@ -222,7 +236,7 @@ func (s signalStreams) Streams(ctx context.Context) ([]console.Stream, error) {
 	all := make([]console.Stream, len(lags))
 	for i, l := range lags {
 		all[i] = console.Stream{
-			Client: l.ClientID, Method: l.Method, Status: l.Status, Pending: l.Pending, Failures: l.Failures, Oldest: l.Oldest, Delivered: l.Delivered, Error: l.Error,
+			Client: l.ClientID, Method: l.Method, Status: l.Status, Pending: l.Pending, Failures: l.Failures, Oldest: l.Oldest, Delivered: l.Delivered, Error: streamError(l),
 		}
 	}
 	return all, nil

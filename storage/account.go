@@ -192,7 +192,10 @@ func (s *Store) CloseAccount(ctx context.Context, citizen, login identity.ID, e 
 			return err
 		}
 		// Those who are told of it are those who know the citizen now.
-		if err := record(ctx, tx, e); err != nil {
+		if err := overtake(ctx, tx, citizen, e); err != nil {
+			return err
+		}
+		if err := lastNotices(ctx, tx, citizen, e.At); err != nil {
 			return err
 		}
 		none := []byte{}
@@ -202,7 +205,22 @@ func (s *Store) CloseAccount(ctx context.Context, citizen, login identity.ID, e 
 			string(identity.CardCancelled), ms(e.At), none, handle, bin(citizen)); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, `DELETE FROM relatives WHERE citizen_id = $1 OR relative_id = $1`, bin(citizen)); err != nil {
+		// Whoever has asked the citizen goes on waiting, as if nobody had the number.
+		if _, err := tx.exec(ctx, `UPDATE relatives SET relative_id = NULL WHERE relative_id = $1 AND agreed_at IS NULL`, bin(citizen)); err != nil {
+			return err
+		}
+		if err := endTies(ctx, tx, citizen, `(citizen_id = $1 OR relative_id = $1)`, e); err != nil {
+			return err
+		}
+		keys, err := list(ctx, tx, scanID, `SELECT id FROM passkeys WHERE citizen_id = $1 AND state = 'active'`, bin(citizen))
+		if err != nil {
+			return err
+		}
+		devices, err := list(ctx, tx, scanID, `SELECT id FROM devices WHERE citizen_id = $1 AND state IN ('active', 'suspended')`, bin(citizen))
+		if err != nil {
+			return err
+		}
+		if err := ended(ctx, tx, e, devices, keys); err != nil {
 			return err
 		}
 		for _, table := range []string{"aliases", "totps", "recovery_codes", "passkeys", "consents", "access_tokens", "liveness_sessions"} {
@@ -218,19 +236,15 @@ func (s *Store) CloseAccount(ctx context.Context, citizen, login identity.ID, e 
 		if _, err := tx.exec(ctx, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1), details = NULL, claims = NULL WHERE citizen_id = $2`, ms(e.At), bin(citizen)); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, `UPDATE logins SET ended_at = coalesce(ended_at, $1), end_reason = coalesce(end_reason, 'closed'), agent = '', place = '', source = NULL WHERE citizen_id = $2`,
-			ms(e.At), bin(citizen)); err != nil {
-			return err
-		}
-		// The last notice is on its way to where notices are sent.
-		_, err := tx.exec(ctx, `DELETE FROM notices WHERE citizen_id = $1 AND kind <> $2`, bin(citizen), string(e.Kind))
+		_, err = tx.exec(ctx, `UPDATE logins SET ended_at = coalesce(ended_at, $1), end_reason = coalesce(end_reason, 'closed'), agent = '', place = '', source = NULL WHERE citizen_id = $2`,
+			ms(e.At), bin(citizen))
 		return err
 	}), "closing an account")
 }
 
-// ConfirmPhone ends a citizen's wait after a new phone: somebody at a counter has seen it
-// in their hand. device must be the latest phone or key of theirs, so that nothing newer is
-// waved through with it: identity.ErrConflict otherwise, and when there is nothing to wait for.
+// ConfirmPhone ends a citizen's wait for a new phone: somebody at a counter has seen it
+// in their hand. What else is in use and waited for is waited for still. device must be the
+// latest phone or key of theirs: identity.ErrConflict otherwise, and when nobody waits for it.
 func (s *Store) ConfirmPhone(ctx context.Context, citizen, device identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if err := s.act(ctx, tx, citizen, identity.ID{}, e.At); err != nil {
@@ -243,7 +257,11 @@ func (s *Store) ConfirmPhone(ctx context.Context, citizen, device identity.ID, e
 		if latest.ID != device || latest.Kind != identity.DevicePhone {
 			return identity.ErrConflict
 		}
-		if err := only(ctx, tx, identity.ErrConflict, `UPDATE citizens SET cooling_until = NULL, updated_at = $1 WHERE id = $2 AND cooling_until > $1`, ms(e.At), bin(citizen)); err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, `UPDATE devices SET cooling_until = NULL WHERE id = $1 AND cooling_until > $2`, bin(device), ms(e.At)); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE citizens SET updated_at = $1, cooling_until = (SELECT max(d.cooling_until) FROM devices d
+   WHERE d.citizen_id = $2 AND d.kind <> 'browser' AND d.state = 'active' AND d.cooling_until > $1) WHERE id = $2`, ms(e.At), bin(citizen)); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)

@@ -132,7 +132,9 @@ func upheaveBut(ctx context.Context, tx db, citizen, keep, flow identity.ID, now
 			return err
 		}
 	}
-	return nil
+	// A question to a relative is pending as well: nobody says yes to what was asked before.
+	_, err := tx.exec(ctx, `DELETE FROM relatives WHERE citizen_id = $1 AND agreed_at IS NULL`, bin(citizen))
+	return err
 }
 
 // SetPassword implements authn.Passwords.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"ecardid/audit"
 	"ecardid/identity"
@@ -33,7 +34,7 @@ func (s *Store) MoveClient(ctx context.Context, id string, t oauth.Transition, e
 			return err
 		}
 		epoch := before.Epoch
-		if severs(before, c) {
+		if severs(before, c, e.At) {
 			epoch++
 			if _, err := tx.exec(ctx, `DELETE FROM requests WHERE client_id = $1`, id); err != nil {
 				return err
@@ -52,8 +53,9 @@ func (s *Store) MoveClient(ctx context.Context, id string, t oauth.Transition, e
 
 // severs reports whether what a client held before a transition is dead after it: all of
 // it but what a live client holds that stays one, and a tested one with the same testers.
-func severs(before, c oauth.Client) bool {
-	if before.State != c.State {
+// What a client held whose admission ran out was dead and stays it (SECURITY G6).
+func severs(before, c oauth.Client, now time.Time) bool {
+	if before.State != c.State || before.Admission.Lapsed(now) {
 		return true
 	}
 	return c.State != oauth.ClientLive && !slices.Equal(testers(before), testers(c))

@@ -135,23 +135,34 @@ func (s *Store) Refund(ctx context.Context, key []byte) error {
 
 const (
 	forgiveSQL = `DELETE FROM attempts WHERE key = `
+	believeSQL = `UPDATE attempts SET count = count - 1, blocked_until = 0 WHERE count > 0 AND key = `
 	refundSQL  = `UPDATE attempts SET count = count - 1 WHERE count > 0 AND key = `
 )
 
-// Settle implements authn.Attempts. The counters are taken in the order of their keys,
-// as Attempt takes them.
+// Settle implements authn.Attempts.
 func (s *Store) Settle(ctx context.Context, forgive []byte, refund ...[]byte) error {
+	return s.settle(ctx, forgiveSQL, forgive, refund)
+}
+
+// Believe implements authn.Attempts.
+func (s *Store) Believe(ctx context.Context, key []byte, refund ...[]byte) error {
+	return s.settle(ctx, believeSQL, key, refund)
+}
+
+// settle does what a guess was worth to its own counter, nil for none, and refunds the
+// others. They are taken in the order of their keys, as Attempt takes them.
+func (s *Store) settle(ctx context.Context, ownSQL string, own []byte, refund [][]byte) error {
 	keys := slices.Clone(refund)
-	if forgive != nil {
-		keys = append(keys, forgive)
+	if own != nil {
+		keys = append(keys, own)
 	}
 	if len(keys) == 0 {
 		return nil
 	}
 	slices.SortFunc(keys, bytes.Compare)
 	sql := func(key []byte, n int) string {
-		if bytes.Equal(key, forgive) {
-			return fmt.Sprint(forgiveSQL, "$", n)
+		if bytes.Equal(key, own) {
+			return fmt.Sprint(ownSQL, "$", n)
 		}
 		return fmt.Sprint(refundSQL, "$", n)
 	}

@@ -180,7 +180,8 @@ func authentication(c oauth.Client) string {
 // raising it ends all that was issued before, a code that is being issued in this
 // moment included, without touching a million grants.
 func (s *Store) SuspendClient(ctx context.Context, id string, now time.Time, e audit.Event) error {
-	return wrap(s.endClient(ctx, id, `UPDATE clients SET state = 'suspended', epoch = epoch + 1, updated_at = $1 WHERE id = $2 AND state <> 'withdrawn'`, now, e),
+	return wrap(s.endClient(ctx, id, `UPDATE clients SET state = CASE state WHEN 'testing' THEN 'draft' ELSE 'suspended' END, epoch = epoch + 1, updated_at = $1
+ WHERE id = $2 AND state IN ('live', 'testing', 'suspended')`, now, e),
 		"suspending a client")
 }
 

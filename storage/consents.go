@@ -48,8 +48,12 @@ func (s *Store) WithdrawConsent(ctx context.Context, citizen identity.ID, client
 		if err != nil {
 			return err
 		}
-		// The grants first-party clients got without asking end as well.
-		m, err := tx.exec(ctx, `UPDATE grants SET revoked_at = $1 WHERE citizen_id = $2 AND client_id = $3 AND revoked_at IS NULL`,
+		if err := signalWithdrawal(ctx, tx, citizen, clientID, now); err != nil {
+			return err
+		}
+		// The grants first-party clients got without asking end as well, and those that
+		// have ended are no reason any more to tell the client anything.
+		m, err := tx.exec(ctx, `UPDATE grants SET revoked_at = coalesce(revoked_at, $1), withdrawn = TRUE WHERE citizen_id = $2 AND client_id = $3 AND NOT withdrawn`,
 			ms(now), bin(citizen), clientID)
 		if err != nil {
 			return err

@@ -140,6 +140,9 @@ func (s *Store) EndDevice(ctx context.Context, citizen, id identity.ID, state id
 				return err
 			}
 		}
+		if factor {
+			return overtake(ctx, tx, citizen, e)
+		}
 		return record(ctx, tx, e)
 	}), "ending a device")
 }
@@ -256,23 +259,29 @@ func (s *Store) BindPhone(ctx context.Context, enrolment identity.ID, d authn.De
 				return err
 			}
 		}
-		if err := coolOff(ctx, tx, d.Citizen, now, time.Duration(cooloff)*time.Millisecond); err != nil {
+		if err := s.insertDevice(ctx, tx, d); err != nil {
 			return err
 		}
-		if err := s.insertDevice(ctx, tx, d); err != nil {
+		if err := coolOff(ctx, tx, d.Citizen, d.ID, now, time.Duration(cooloff)*time.Millisecond); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	}), "binding a phone")
 }
 
-// coolOff has a citizen wait with what is of high value, and never shorter than they
-// had to before.
-func coolOff(ctx context.Context, tx db, citizen identity.ID, now time.Time, wait time.Duration) error {
+// coolOff has a citizen wait for a device with what is of high value, and never shorter
+// than they had to before. Which device it is for is kept, so that what ends the wait for
+// one does not end it for another (DESIGN D8).
+func coolOff(ctx context.Context, tx db, citizen, device identity.ID, now time.Time, wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
 	until := ms(now.Add(wait))
+	if !device.IsZero() {
+		if _, err := tx.exec(ctx, `UPDATE devices SET cooling_until = $1 WHERE id = $2`, until, bin(device)); err != nil {
+			return err
+		}
+	}
 	_, err := tx.exec(ctx, `UPDATE citizens SET cooling_until = $1 WHERE id = $2 AND coalesce(cooling_until, 0) < $1`, until, bin(citizen))
 	return err
 }

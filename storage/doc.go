@@ -19,6 +19,7 @@
 //	devicecodes.go devices that wait for somebody to answer
 //	farewells.go   the outbox of sessions that ended
 //	signals.go     streams of shared signals, and the outbox of each
+//	telling.go     what is put there, in the transactions of the acts
 //	notices.go     citizens' notices as an outbox, for the operator's gateway
 //	locks.go       what changes a citizen's logins or factors locks the citizen first
 //	sealing.go     personal data under the data keys

@@ -57,6 +57,17 @@ func record(ctx context.Context, d db, e audit.Event) error {
 	if err := spendWarrant(ctx, d, e); err != nil {
 		return err
 	}
+	if err := enter(ctx, d, e); err != nil {
+		return err
+	}
+	if err := signal(ctx, d, e); err != nil {
+		return fmt.Errorf("telling of %s: %w", e.Kind, err)
+	}
+	return leaveNotice(ctx, d, e)
+}
+
+// enter writes the entry alone, of what is part of an act that is recorded beside it.
+func enter(ctx context.Context, d db, e audit.Event) error {
 	args, err := eventArgs(d, e)
 	if err != nil {
 		return err
@@ -64,9 +75,11 @@ func record(ctx context.Context, d db, e audit.Event) error {
 	if _, err := d.exec(ctx, insertEvent, args...); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Kind, err)
 	}
-	if err := signal(ctx, d, e); err != nil {
-		return fmt.Errorf("telling of %s: %w", e.Kind, err)
-	}
+	return nil
+}
+
+// leaveNotice writes the notice for the citizen, if there is to be one.
+func leaveNotice(ctx context.Context, d db, e audit.Event) error {
 	if !notifies(e) {
 		return nil
 	}

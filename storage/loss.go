@@ -54,7 +54,7 @@ func (s *Store) ReportLoss(ctx context.Context, r loss.Report, e audit.Event) er
 			r.Key, bin(r.Citizen), string(r.What), r.Signed, ms(e.At)); err != nil {
 			return err
 		}
-		return record(ctx, tx, e)
+		return overtake(ctx, tx, r.Citizen, e)
 	}), "reporting a loss")
 }
 
@@ -89,14 +89,12 @@ func (s *Store) suspend(ctx context.Context, tx db, r loss.Report, e audit.Event
 	if r.What == loss.Device {
 		args = append(args, bin(r.Device))
 	}
-	gone, err := list(ctx, tx, func(row row) (id identity.ID, err error) {
-		err = row.Scan(&id)
-		return id, err
-	}, `UPDATE devices SET state = 'suspended', state_at = $1, state_reason = $2, cookie = NULL, cookie_before = NULL
+	gone, err := list(ctx, tx, scanID, `UPDATE devices SET state = 'suspended', state_at = $1, state_reason = $2, cookie = NULL, cookie_before = NULL
  WHERE citizen_id = $3 AND id <> $4 AND state = 'active' AND `+which+` RETURNING id`, args...)
 	if err != nil {
 		return nil, err
 	}
+	var keys []identity.ID
 	if r.What != loss.Device {
 		// A synced passkey may be on the lost phone like everywhere else, and no device can
 		// be suspended for it: it ends, but for the one that reported a phone.
@@ -104,14 +102,53 @@ func (s *Store) suspend(ctx context.Context, tx db, r loss.Report, e audit.Event
 		if r.What == loss.Card {
 			kept = identity.ID{}
 		}
-		if _, err := tx.exec(ctx, `UPDATE passkeys SET state = 'disabled' WHERE citizen_id = $1 AND device_id IS NULL AND state = 'active' AND id <> $2`,
-			bin(r.Citizen), kept[:]); err != nil {
+		keys, err = list(ctx, tx, scanID, `UPDATE passkeys SET state = 'disabled' WHERE citizen_id = $1 AND device_id IS NULL AND state = 'active' AND id <> $2 RETURNING id`,
+			bin(r.Citizen), kept[:])
+		if err != nil {
 			return nil, err
 		}
 	}
-	_, err = tx.exec(ctx, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = $2, cookie = NULL, cookie_before = NULL
- WHERE citizen_id = $3 AND kind = 'browser' AND state IN ('active', 'suspended')`, args[:3]...)
-	return gone, err
+	browsers, err := list(ctx, tx, scanID, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = $2, cookie = NULL, cookie_before = NULL
+ WHERE citizen_id = $3 AND kind = 'browser' AND state IN ('active', 'suspended') RETURNING id`, args[:3]...)
+	if err != nil {
+		return nil, err
+	}
+	return gone, ended(ctx, tx, e, slices.Concat(gone, browsers), keys)
+}
+
+func scanID(r row) (id identity.ID, err error) {
+	err = r.Scan(&id)
+	return id, err
+}
+
+// ended writes down each device and passkey that ended with act e (SECURITY DV5). The
+// citizen and the receivers of signals are told of the act, and of no part of it.
+func ended(ctx context.Context, tx db, e audit.Event, devices, passkeys []identity.ID) error {
+	part := audit.Event{At: e.At, Actor: e.Actor, Citizen: e.Citizen, Login: e.Login, Reason: e.Reason, Place: e.Place}
+	detail := func(more ...string) map[string]string {
+		d := map[string]string{"with": string(e.Kind)}
+		if by := e.Detail["by"]; by != "" {
+			d["by"] = by
+		}
+		for i := 0; i+1 < len(more); i += 2 {
+			d[more[i]] = more[i+1]
+		}
+		return d
+	}
+	for _, id := range devices {
+		part.Kind, part.Device, part.Detail = audit.DeviceEnded, id, detail()
+		if err := enter(ctx, tx, part); err != nil {
+			return err
+		}
+	}
+	part.Device = identity.ID{}
+	for _, id := range passkeys {
+		part.Kind, part.Detail = audit.PasskeyRemoved, detail("passkey", id.String())
+		if err := enter(ctx, tx, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepUnless is the login that may live on: none, when it stands on what is gone.
@@ -150,7 +187,7 @@ func (s *Store) LossReceipt(ctx context.Context, key []byte) (what loss.What, wh
 }
 
 // RestoreDevice implements authn.Devices.
-func (s *Store) RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, e audit.Event) error {
+func (s *Store) RestoreDevice(ctx context.Context, citizen, id identity.ID, alone bool, wait time.Duration, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		if err := s.act(ctx, tx, citizen, e.Login, e.At); err != nil {
 			return err
@@ -166,8 +203,21 @@ func (s *Store) RestoreDevice(ctx context.Context, citizen, id identity.ID, alon
 				return err
 			}
 		}
-		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE devices SET state = 'active', state_at = $1, state_reason = $2
- WHERE id = $3 AND citizen_id = $4 AND kind <> 'browser' AND state = 'suspended'`, ms(e.At), printable(e.Reason, maxReason), bin(id), bin(citizen)); err != nil {
+		// What was left to wait when it was suspended is left now: nobody waited meanwhile.
+		var left int64
+		err := tx.queryRow(ctx, `SELECT coalesce(cooling_until - state_at, 0) FROM devices
+ WHERE id = $1 AND citizen_id = $2 AND kind <> 'browser' AND state = 'suspended'`, bin(id), bin(citizen)).Scan(&left)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE devices SET state = 'active', state_at = $1, state_reason = $2, cooling_until = NULL WHERE id = $3`,
+			ms(e.At), printable(e.Reason, maxReason), bin(id)); err != nil {
+			return err
+		}
+		if err := coolOff(ctx, tx, citizen, id, e.At, max(wait, time.Duration(left)*time.Millisecond)); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -198,10 +248,7 @@ func (s *Store) RestoreCard(ctx context.Context, citizen identity.ID, epoch int6
 // be the only one, and all that hung on them. login binds it and lives on if it does not
 // stand on one of them.
 func (s *Store) alonePhone(ctx context.Context, tx db, citizen, login identity.ID, e audit.Event) error {
-	gone, err := list(ctx, tx, func(row row) (id identity.ID, err error) {
-		err = row.Scan(&id)
-		return id, err
-	}, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = 'replaced' WHERE citizen_id = $2 AND kind = 'phone' AND state IN ('active', 'suspended') RETURNING id`,
+	gone, err := list(ctx, tx, scanID, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = 'replaced' WHERE citizen_id = $2 AND kind = 'phone' AND state IN ('active', 'suspended') RETURNING id`,
 		ms(e.At), bin(citizen))
 	if err != nil || len(gone) == 0 {
 		return err
@@ -210,8 +257,8 @@ func (s *Store) alonePhone(ctx context.Context, tx db, citizen, login identity.I
 		if _, err := tx.exec(ctx, `UPDATE passkeys SET state = 'disabled' WHERE device_id = $1`, bin(id)); err != nil {
 			return err
 		}
-		ended := audit.Event{Kind: audit.DeviceEnded, At: e.At, Actor: e.Actor, Citizen: citizen, Login: login, Device: id, Reason: "replaced", Place: e.Place, Notify: true}
-		if err := record(ctx, tx, ended); err != nil {
+		replaced := audit.Event{Kind: audit.DeviceEnded, At: e.At, Actor: e.Actor, Citizen: citizen, Login: login, Device: id, Reason: "replaced", Place: e.Place, Notify: true}
+		if err := record(ctx, tx, replaced); err != nil {
 			return err
 		}
 	}

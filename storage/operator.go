@@ -290,13 +290,17 @@ func (s *Store) SetCardState(ctx context.Context, citizen identity.ID, to identi
 		if err := upheave(ctx, tx, citizen, identity.ID{}, e.At); err != nil {
 			return err
 		}
+		if to != identity.CardNormal {
+			return overtake(ctx, tx, citizen, e)
+		}
 		return record(ctx, tx, e)
 	}), "moving a card")
 }
 
 // ResetFactors takes every way of signing in from a citizen, phones and password
 // included, ends what was made with them, and leaves an activation code with
-// which they begin anew, or without one until IssueActivation. Nobody chooses or sees a
+// which they begin anew, or without one until IssueActivation. Whoever could report losses
+// for them no longer can. Nobody chooses or sees a
 // secret of theirs on the way (SECURITY PW5). A frozen or lost card stays what it is: what was lost with it is
 // dead before anybody unfreezes it.
 func (s *Store) ResetFactors(ctx context.Context, citizen identity.ID, code []byte, expires time.Time, e audit.Event) error {
@@ -308,20 +312,31 @@ func (s *Store) ResetFactors(ctx context.Context, citizen identity.ID, code []by
 		for _, sql := range []string{
 			`DELETE FROM totps WHERE citizen_id = $1`,
 			`DELETE FROM recovery_codes WHERE citizen_id = $1`,
-			`UPDATE passkeys SET state = 'disabled' WHERE citizen_id = $1`,
 		} {
 			if _, err := tx.exec(ctx, sql, bin(citizen)); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.exec(ctx, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = 'factors reset', cookie = NULL, cookie_before = NULL
- WHERE citizen_id = $2 AND state IN ('active', 'suspended')`, ms(e.At), bin(citizen)); err != nil {
+		keys, err := list(ctx, tx, scanID, `UPDATE passkeys SET state = 'disabled' WHERE citizen_id = $1 AND state = 'active' RETURNING id`, bin(citizen))
+		if err != nil {
+			return err
+		}
+		devices, err := list(ctx, tx, scanID, `UPDATE devices SET state = 'revoked', state_at = $1, state_reason = 'factors reset', cookie = NULL, cookie_before = NULL
+ WHERE citizen_id = $2 AND state IN ('active', 'suspended') RETURNING id`, ms(e.At), bin(citizen))
+		if err != nil {
+			return err
+		}
+		if err := ended(ctx, tx, e, devices, keys); err != nil {
+			return err
+		}
+		// Whom a stranger has named, nobody can tell from those whom the citizen has.
+		if err := endTies(ctx, tx, citizen, `citizen_id = $1`, e); err != nil {
 			return err
 		}
 		if err := upheave(ctx, tx, citizen, identity.ID{}, e.At); err != nil {
 			return err
 		}
-		return record(ctx, tx, e)
+		return overtake(ctx, tx, citizen, e)
 	}), "resetting factors")
 }
 
@@ -395,6 +410,7 @@ func sweeps() []sweeping {
 		{"initial_tokens", "hash", "expires_at <= $1", keepGrants},
 		{"farewells", "id", "at <= $1", farewellLife},
 		{"signals", "id", "at <= $1", signalLife},
+		{"notices", "id", "phone IS NOT NULL AND at <= $1", noticeLife}, // of closed accounts; the others are the citizen's to read
 		{"loss_receipts", "number", "at <= $1", keepLogins},
 		{"liveness_sessions", "id", "ends_at <= $1", keepLogins},
 	}

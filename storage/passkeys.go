@@ -84,7 +84,7 @@ func (s *Store) AddPasskey(ctx context.Context, p authn.Passkey, d *authn.Device
 			bin(p.ID), bin(p.Citizen), bin(p.Device), p.Name, p.Credential.ID, string(credential), int64(p.Credential.SignCount), ms(p.Created)); err != nil {
 			return err
 		}
-		if err := coolOff(ctx, tx, p.Citizen, e.At, p.CoolOff); err != nil {
+		if err := coolOff(ctx, tx, p.Citizen, p.Device, e.At, p.CoolOff); err != nil {
 			return err
 		}
 		if f != nil && f.State.Recovered {

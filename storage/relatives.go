@@ -32,10 +32,17 @@ func (s *Store) NameRelative(ctx context.Context, n authn.Relative, number authn
 			bin(n.ID), bin(n.Citizen), bin(n.Other), idx, n.Card, ms(n.Asked), ms(n.Ends), authn.MaxRelatives); err != nil {
 			return err
 		}
-		if err := record(ctx, tx, e); err != nil || n.Other.IsZero() {
+		if err := record(ctx, tx, e); err != nil {
 			return err
 		}
-		return record(ctx, tx, toOther(e, n.Other))
+		asked := toOther(e, n.Other)
+		if err := record(ctx, tx, asked); err != nil || !n.Other.IsZero() {
+			return err
+		}
+		// Of a number nobody has as much is written, for as long, about nobody: a notice
+		// whose citizen there is not is never sent (SECURITY PW1).
+		asked.Citizen = n.ID
+		return leaveNotice(ctx, tx, asked)
 	}), "naming a relative")
 }
 
@@ -45,7 +52,33 @@ func toOther(e audit.Event, other identity.ID) audit.Event {
 	if kind == audit.RelativeNamed {
 		kind = audit.RelativeAsked
 	}
-	return audit.Event{Kind: kind, At: e.At, Actor: audit.ByCitizen, Citizen: other, Detail: map[string]string{"by": "relative"}, Notify: true}
+	return audit.Event{Kind: kind, At: e.At, Actor: e.Actor, Citizen: other, Detail: map[string]string{"by": "relative"}, Notify: true}
+}
+
+// endTies deletes the ties and questions that which selects, with the citizen as $1, as
+// part of act e. The other side of a tie is told.
+func endTies(ctx context.Context, tx db, citizen identity.ID, which string, e audit.Event) error {
+	type tie struct {
+		other  identity.ID
+		agreed bool
+	}
+	all, err := list(ctx, tx, func(r row) (t tie, err error) {
+		err = r.Scan(&t.other, &t.agreed)
+		return t, err
+	}, `DELETE FROM relatives WHERE `+which+` RETURNING CASE WHEN citizen_id = $1 THEN relative_id ELSE citizen_id END, agreed_at IS NOT NULL`, bin(citizen))
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if !t.agreed {
+			continue
+		}
+		e.Kind = audit.RelativeEnded
+		if err := record(ctx, tx, toOther(e, t.other)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AgreeRelative implements authn.Relatives.

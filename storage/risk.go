@@ -51,6 +51,7 @@ UNION ALL SELECT 'changed', '', '', 0, max(x.at) FROM
    UNION ALL SELECT confirmed_at FROM totps WHERE citizen_id = $1
    UNION ALL SELECT created_at FROM passkeys WHERE citizen_id = $1
    UNION ALL SELECT created_at FROM devices WHERE citizen_id = $1 AND kind = 'phone') x
+  WHERE x.at > (SELECT min(created_at) FROM logins WHERE citizen_id = $1)
   HAVING max(x.at) IS NOT NULL
 UNION ALL SELECT 'held', rules, '', 0, until FROM risk_holds WHERE key = $7 AND expires_at > $8`,
 		bin(q.Citizen), ms(q.Since), maxSeen, q.Source, ms(q.Window), maxAccounts, q.Hold, ms(q.Now))

@@ -20,107 +20,9 @@ const (
 	// week has to ask anew how its citizens stand.
 	signalLife = 7 * 24 * time.Hour
 
-	// maxSignals wait on one stream. A receiver so far behind is not listening, and what
-	// comes on top is not kept: what is told is told in order and without gaps.
-	maxSignals = 10_000
-
 	maxLeftOut     = 10_000 // citizens that one stream hears nothing of
 	maxDescription = 500    // characters
 )
-
-// listener is a stream that is to be told something.
-type listener struct {
-	stream    identity.ID
-	session   identity.ID // of the grant; zero where that was not asked for
-	delivered string
-}
-
-func (l listener) hears(kind string) bool {
-	var types []string
-	return json.Unmarshal([]byte(l.delivered), &types) == nil && slices.Contains(types, kind)
-}
-
-// signal puts on the streams what receivers are told of an act. It runs in the act's
-// transaction, called by record, so that whoever adds an act to the trail need not think
-// of it.
-func signal(ctx context.Context, tx db, e audit.Event) error {
-	if e.Citizen.IsZero() || !oauth.Signals(e.Kind) {
-		return nil
-	}
-	// Grants are swept a day after their end: until then the client may still hold on to
-	// what it learned of the citizen.
-	all, err := list(ctx, tx, func(r row) (l listener, err error) {
-		err = r.Scan(&l.stream, &l.delivered)
-		return l, err
-	}, `SELECT s.id, s.delivered FROM streams s JOIN clients k ON k.id = s.client_id
- WHERE `+served+` AND s.status <> 'disabled' AND EXISTS (SELECT 1 FROM grants g
-   WHERE g.citizen_id = $1 AND g.client_id = s.client_id AND g.client_epoch = k.epoch AND `+redeemed+`) ORDER BY s.id`, bin(e.Citizen))
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	var kind identity.DeviceKind
-	var state identity.DeviceState
-	if !e.Device.IsZero() {
-		err := tx.queryRow(ctx, `SELECT kind, state FROM devices WHERE id = $1`, bin(e.Device)).Scan(&kind, &state)
-		if err != nil && !errors.Is(err, errNoRows) {
-			return err
-		}
-	}
-	for _, told := range oauth.SignalsOf(e, kind, state) {
-		told.Citizen = e.Citizen
-		for _, l := range all {
-			if err := tell(ctx, tx, l, told); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// signalEnds does so for logins that end: those that farewell selects, under the same
-// conditions. Of one login its session is told, of several that all have ended.
-func signalEnds(ctx context.Context, tx db, citizen identity.ID, now time.Time, which string, login identity.ID) error {
-	all, err := list(ctx, tx, func(r row) (l listener, err error) {
-		err = r.Scan(&l.stream, &l.delivered, &l.session)
-		return l, err
-	}, `SELECT DISTINCT s.id, s.delivered, coalesce(g.session, g.login_id) FROM grants g
- JOIN logins l ON l.id = g.login_id JOIN citizens c ON c.id = g.citizen_id JOIN clients k ON k.id = g.client_id JOIN streams s ON s.client_id = g.client_id
- WHERE g.citizen_id = $1 AND s.status <> 'disabled' AND `+served+` AND `+ending+` AND `+which+` ORDER BY s.id`, bin(citizen), ms(now), login[:])
-	if err != nil {
-		return err
-	}
-	told := oauth.SessionRevoked(now)
-	told.Citizen = citizen
-	if which != thisLogin {
-		for i := range all {
-			all[i].session = identity.ID{}
-		}
-		all = slices.Compact(all)
-	}
-	for _, l := range all {
-		told.Session = l.session
-		if err := tell(ctx, tx, l, told); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// tell puts one signal on one stream, if it is one that the stream delivers.
-func tell(ctx context.Context, tx db, l listener, told oauth.Signal) error {
-	if !l.hears(told.Type) {
-		return nil
-	}
-	return putSignal(ctx, tx, l.stream, told)
-}
-
-func putSignal(ctx context.Context, tx db, stream identity.ID, s oauth.Signal) error {
-	_, err := tx.exec(ctx, fmt.Sprintf(`INSERT INTO signals (id, stream_id, type, citizen_id, session, data, at)
- SELECT $1, s.id, $2, $3, $4, $5, $6 FROM streams s WHERE s.id = $7
-   AND (SELECT count(*) FROM (SELECT 1 FROM signals x WHERE x.stream_id = $7 LIMIT %d) waiting) < %d`, maxSignals, maxSignals),
-		bin(identity.NewID()), s.Type, bin(s.Citizen), bin(s.Session), string(s.Data), ms(s.At), bin(stream))
-	return err
-}
 
 const streamColumns = ` id, client_id, method, endpoint, credential, requested, delivered, description, status, status_reason, created_at `
 
@@ -167,7 +69,7 @@ func (s *Store) CreateStream(ctx context.Context, st oauth.Stream, e audit.Event
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
 		var one int
-		err := tx.queryRow(ctx, `SELECT 1 FROM clients k WHERE k.id = $1 AND `+served, st.ClientID).Scan(&one)
+		err := tx.queryRow(ctx, `SELECT 1 FROM clients k WHERE k.id = $1 AND `+listening, st.ClientID).Scan(&one)
 		if errors.Is(err, errNoRows) {
 			return identity.ErrNotFound
 		}
@@ -250,13 +152,15 @@ func (s *Store) DeleteStream(ctx context.Context, clientID string, id identity.I
 }
 
 // silence takes what waits for a client that is not served any more, and the stream as well
-// when it is gone for good.
+// when it is gone for good. What it asked for at the console as a program is withdrawn.
 func silence(ctx context.Context, tx db, clientID string) error {
-	const theirs = ` WHERE stream_id IN (SELECT s.id FROM streams s JOIN clients k ON k.id = s.client_id WHERE k.id = $1 AND NOT (` + served + `))`
+	const theirs = ` WHERE stream_id IN (SELECT s.id FROM streams s JOIN clients k ON k.id = s.client_id WHERE k.id = $1 AND NOT (` + listening + `))`
 	for _, sql := range []string{
 		`DELETE FROM signals` + theirs,
 		`DELETE FROM stream_exceptions` + theirs + ` AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $1 AND k.state = 'withdrawn')`,
 		`DELETE FROM streams WHERE client_id = $1 AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $1 AND k.state = 'withdrawn')`,
+		`UPDATE staff_requests SET state = 'withdrawn', ended_at = (SELECT k.updated_at FROM clients k WHERE k.id = $1)
+ WHERE client_id = $1 AND state IN ('open', 'approved') AND EXISTS (SELECT 1 FROM clients k WHERE k.id = $1 AND NOT (` + served + `))`,
 	} {
 		if _, err := tx.exec(ctx, sql, clientID); err != nil {
 			return err
@@ -422,7 +326,7 @@ func (s *Store) TakePushes(ctx context.Context, now time.Time, lease time.Durati
 	}, fmt.Sprintf(`WITH due (due_id) AS MATERIALIZED (SELECT s.id FROM streams s WHERE s.due_at <= $1 AND s.method = $3 AND s.status = 'enabled'
    AND EXISTS (SELECT 1 FROM signals x WHERE x.stream_id = s.id AND x.at > $4) AND EXISTS (SELECT 1 FROM clients k WHERE k.id = s.client_id AND %s)
    ORDER BY s.due_at LIMIT %d %s)
- UPDATE streams SET due_at = $2 FROM due WHERE id = due_id RETURNING `+streamColumns+`, failures`, served, n, skip),
+ UPDATE streams SET due_at = $2 FROM due WHERE id = due_id RETURNING `+streamColumns+`, failures`, listening, n, skip),
 		ms(now), ms(until), oauth.DeliveryPush, ms(now.Add(-signalLife)))
 	if err != nil {
 		return nil, wrap(err, "taking pushes")
@@ -466,11 +370,11 @@ func (s *Store) Rest(ctx context.Context, p oauth.Push, next time.Time, id ident
 func (s *Store) SignalLag(ctx context.Context) ([]oauth.StreamLag, error) {
 	all, err := list(ctx, s.db, func(r row) (oauth.StreamLag, error) {
 		var l oauth.StreamLag
-		var oldest, delivered *int64
-		err := r.Scan(&l.ClientID, &l.Stream, &l.Method, &l.Status, &l.Pending, &oldest, &delivered, &l.Failures, &l.Error)
-		l.Oldest, l.Delivered = fromMS(oldest), fromMS(delivered)
+		var oldest, delivered, lost *int64
+		err := r.Scan(&l.ClientID, &l.Stream, &l.Method, &l.Status, &l.Pending, &oldest, &delivered, &l.Failures, &l.Error, &lost)
+		l.Oldest, l.Delivered, l.Lost = fromMS(oldest), fromMS(delivered), fromMS(lost)
 		return l, err
-	}, `SELECT s.client_id, s.id, s.method, s.status, count(x.id), min(x.at), s.delivered_at, s.failures, s.problem
+	}, `SELECT s.client_id, s.id, s.method, s.status, count(x.id), min(x.at), s.delivered_at, s.failures, s.problem, s.lost_at
  FROM streams s LEFT JOIN signals x ON x.stream_id = s.id GROUP BY s.id ORDER BY s.client_id`)
 	return all, wrap(err, "reading the lag of streams")
 }

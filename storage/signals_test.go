@@ -39,5 +39,9 @@ func TestSignalsAreCapped(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].Pending != maxSignals {
 			t.Errorf("%+v, %v", all, err)
 		}
+		// And whoever watches over streams sees that something is missing.
+		if len(all) == 1 && !all[0].Lost.Equal(now.Add(time.Minute)) {
+			t.Errorf("lost at %v", all[0].Lost)
+		}
 	})
 }

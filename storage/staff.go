@@ -113,13 +113,24 @@ func (s *Store) UseStaffKey(ctx context.Context, k console.Key) error {
 	return wrap(err, "using a staff key")
 }
 
-// DisableStaffKey implements console.Staffs. Sessions that it opened end with it.
+// DisableStaffKey implements console.Staffs. Whoever had a copy of it may have been in by
+// it: the version rises, so that sessions end, and approvals and what was asked for count
+// no more, whichever key they came in with.
 func (s *Store) DisableStaffKey(ctx context.Context, id identity.ID, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
+		// The row of staff comes first, as for whoever changes it.
+		var staff identity.ID
+		err := tx.queryRow(ctx, `UPDATE staff SET version = version + 1 WHERE id = (SELECT staff_id FROM staff_keys WHERE id = $1) RETURNING id`, bin(id)).Scan(&staff)
+		if errors.Is(err, errNoRows) {
+			return identity.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
 		if err := only(ctx, tx, identity.ErrNotFound, `UPDATE staff_keys SET state = 'disabled' WHERE id = $1 AND state = 'active'`, bin(id)); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, `UPDATE staff_sessions SET ended_at = $1 WHERE key_id = $2 AND ended_at IS NULL`, ms(e.At), bin(id)); err != nil {
+		if err := endStaff(ctx, tx, staff, false, e.At); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -212,9 +223,9 @@ func (s *Store) StaffByID(ctx context.Context, id identity.ID) (console.Staff, e
 // InviteStaff implements console.Staffs.
 func (s *Store) InviteStaff(ctx context.Context, n console.Staff, hash []byte, expires time.Time, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if err := only(ctx, tx, identity.ErrConflict, `INSERT INTO staff (id, name, roles, unit, state, version, invitation, expires_at, created_at)
- VALUES ($1, $2, $3, $4, 'invited', 1, $5, $6, $7) ON CONFLICT (name) DO NOTHING`,
-			bin(n.ID), n.Name, jsonText(n.Roles), n.Unit, hash, ms(expires), ms(e.At)); err != nil {
+		if err := only(ctx, tx, identity.ErrConflict, `INSERT INTO staff (id, name, roles, unit, state, version, invitation, expires_at, created_at, invited_by)
+ VALUES ($1, $2, $3, $4, 'invited', 1, $5, $6, $7, (SELECT q.staff_id FROM staff_warrants w JOIN staff_requests q ON q.id = w.request_id WHERE w.id = $8)) ON CONFLICT (name) DO NOTHING`,
+			bin(n.ID), n.Name, jsonText(n.Roles), n.Unit, hash, ms(expires), ms(e.At), bin(e.Warrant)); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
@@ -236,7 +247,8 @@ func (s *Store) Reinvite(ctx context.Context, id identity.ID, hash []byte, expir
 	}), "inviting staff again")
 }
 
-// endStaff ends what hangs on a version of somebody's row.
+// endStaff ends what hangs on a version of somebody's row; with their keys, also the
+// invitations they asked for that nobody took up.
 func endStaff(ctx context.Context, tx db, id identity.ID, keys bool, now time.Time) error {
 	if _, err := tx.exec(ctx, `UPDATE staff_sessions SET ended_at = $1 WHERE staff_id = $2 AND ended_at IS NULL`, ms(now), bin(id)); err != nil {
 		return err
@@ -246,6 +258,9 @@ func endStaff(ctx context.Context, tx db, id identity.ID, keys bool, now time.Ti
 	}
 	if !keys {
 		return nil
+	}
+	if _, err := tx.exec(ctx, `UPDATE staff SET invitation = NULL WHERE invited_by = $1 AND state = 'invited'`, bin(id)); err != nil {
+		return err
 	}
 	_, err := tx.exec(ctx, `UPDATE staff_keys SET state = 'disabled' WHERE staff_id = $1 AND state = 'active'`, bin(id))
 	return err
@@ -261,6 +276,10 @@ func (s *Store) SetStaff(ctx context.Context, n console.Staff, e audit.Event) er
 		invitation := ""
 		if n.State == console.StaffDeactivated {
 			invitation = `, invitation = NULL`
+		}
+		before, err := powers(ctx, tx)
+		if err != nil {
+			return err
 		}
 		ok, err := changed(ctx, tx, `UPDATE staff SET roles = $1, unit = $2, state = $3, version = version + 1`+invitation+`
  WHERE id = $4 AND version = $5 AND state <> 'deactivated' AND ($3 = 'deactivated' OR state = $3)`,
@@ -279,16 +298,29 @@ func (s *Store) SetStaff(ctx context.Context, n console.Staff, e audit.Event) er
 		if err := endStaff(ctx, tx, n.ID, n.State == console.StaffDeactivated, e.At); err != nil {
 			return err
 		}
-		administrators, err := list(ctx, tx, func(r row) (console.Staff, error) { return scanStaff(r) },
-			`SELECT `+staffColumns+` FROM staff s WHERE s.state = 'active' AND s.roles LIKE '%"administrator"%'`)
+		after, err := powers(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if e.Actor != audit.ByOperator && len(administrators) == 0 {
-			return identity.ErrConflict
+		for _, power := range []console.Role{console.Administrator, console.SecurityOfficer, console.Auditor} {
+			if e.Actor != audit.ByOperator && before[power] > 0 && after[power] == 0 {
+				return identity.ErrConflict
+			}
 		}
 		return record(ctx, tx, e)
 	}), "changing staff")
+}
+
+// powers counts the active staff of each role.
+func powers(ctx context.Context, tx db) (map[console.Role]int, error) {
+	active, err := list(ctx, tx, func(r row) (console.Staff, error) { return scanStaff(r) }, `SELECT `+staffColumns+` FROM staff s WHERE s.state = 'active'`)
+	n := map[console.Role]int{}
+	for _, s := range active {
+		for _, r := range s.Roles {
+			n[r]++
+		}
+	}
+	return n, err
 }
 
 // stand checks, in the transaction of an act, that who of staff does it still is who they

@@ -2,9 +2,11 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"ecardid/audit"
@@ -26,8 +28,19 @@ func (s *Store) FileRequest(ctx context.Context, r console.Request, e audit.Even
 		return err
 	}
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
-		if _, err := tx.exec(ctx, `INSERT INTO staff_requests (id, orders, staff_id, client_id, state, created_at, expires_at) VALUES ($1, $2, $3, $4, 'open', $5, $6)`,
-			bin(r.ID), sealed, bin(r.By.ID), r.Client, ms(r.Created), ms(r.Expires)); err != nil {
+		subject := waitsFor(r.Order)
+		if _, err := tx.exec(ctx, `UPDATE staff_requests SET subject = NULL WHERE subject = $1 AND (state NOT IN ('open', 'approved') OR expires_at <= $2)`, subject, ms(r.Created)); err != nil {
+			return err
+		}
+		limit := console.MaxOpen
+		if r.Client != "" {
+			limit = console.MaxOpenOfProgram
+		}
+		if err := only(ctx, tx, identity.ErrConflict, `INSERT INTO staff_requests (id, orders, staff_id, unit, client_id, citizen_id, act, subject, state, created_at, expires_at)
+ SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10
+ WHERE (SELECT count(*) FROM staff_requests q WHERE q.state = 'open' AND q.expires_at > $9 AND (q.staff_id = $3 OR q.client_id = $5 AND q.client_id <> '')) < $11
+ ON CONFLICT (subject) DO NOTHING`,
+			bin(r.ID), sealed, bin(r.By.ID), r.By.Unit, r.Client, bin(r.Order.Citizen), string(r.Order.Act), subject, ms(r.Created), ms(r.Expires), limit); err != nil {
 			return err
 		}
 		for i, w := range r.Warrants {
@@ -37,6 +50,17 @@ func (s *Store) FileRequest(ctx context.Context, r console.Request, e audit.Even
 		}
 		return record(ctx, tx, e)
 	}), "filing a request")
+}
+
+// waitsFor is what one request at a time waits for: an act on its subject, whatever its
+// value; where it has no subject, the value or the many are one.
+func waitsFor(o console.Order) []byte {
+	parts := []any{o.Act, o.Citizen, o.Target, o.Client}
+	if o.Subject() == "" {
+		parts = append(parts, o.Value, o.Many)
+	}
+	h := sha256.Sum256([]byte(jsonText(parts)))
+	return h[:]
 }
 
 // ApproveRequest implements console.Requests. The request's row is locked before anything
@@ -98,6 +122,31 @@ func (s *Store) RejectRequest(ctx context.Context, id identity.ID, state console
 	}), "ending a request")
 }
 
+// overtake records an act that leaves less standing of a citizen than there was: what was
+// asked for about them before it was asked for of somebody else, and whoever still wants
+// it asks again (SECURITY G6). The request the act itself comes from is done by then.
+func overtake(ctx context.Context, tx db, citizen identity.ID, e audit.Event) error {
+	if err := record(ctx, tx, e); err != nil {
+		return err
+	}
+	ids, err := list(ctx, tx, func(r row) (id identity.ID, err error) {
+		err = r.Scan(&id)
+		return id, err
+	}, `UPDATE staff_requests SET state = 'withdrawn', ended_at = $1 WHERE citizen_id = $2 AND state IN ('open', 'approved') RETURNING id`, ms(e.At), bin(citizen))
+	if err != nil {
+		return fmt.Errorf("withdrawing requests: %w", err)
+	}
+	for _, id := range ids {
+		if err := record(ctx, tx, audit.Event{
+			Kind: audit.RequestWithdrawn, At: e.At, Actor: e.Actor, Citizen: citizen, Place: e.Place,
+			Detail: map[string]string{"request": id.String(), "overtaken": string(e.Kind)},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // FailWarrant implements console.Requests.
 func (s *Store) FailWarrant(ctx context.Context, id identity.ID, problem string, e audit.Event) error {
 	return wrap(s.db.tx(ctx, func(ctx context.Context, tx db) error {
@@ -133,7 +182,7 @@ func useWarrant(ctx context.Context, tx db, id identity.ID, state console.Warran
 }
 
 const staffRequestColumns = `SELECT q.id, q.orders, q.client_id, q.state, q.created_at, q.expires_at,
- coalesce(s.id, q.id), coalesce(s.name, ''), coalesce(s.roles, '[]'), coalesce(s.unit, ''), coalesce(s.state, ''), coalesce(s.version, 0), s.id IS NOT NULL
+ coalesce(s.id, q.id), coalesce(s.name, ''), coalesce(s.roles, '[]'), q.unit, coalesce(s.state, ''), coalesce(s.version, 0), s.id IS NOT NULL
  FROM staff_requests q LEFT JOIN staff s ON s.id = q.staff_id `
 
 func (s *Store) scanRequest(r row) (console.Request, error) {
@@ -162,7 +211,7 @@ func (s *Store) scanRequest(r row) (console.Request, error) {
 }
 
 // StaffRequest implements console.Requests.
-func (s *Store) StaffRequest(ctx context.Context, id identity.ID, _ time.Time) (console.Request, error) {
+func (s *Store) StaffRequest(ctx context.Context, id identity.ID) (console.Request, error) {
 	q, err := s.scanRequest(s.db.queryRow(ctx, staffRequestColumns+`WHERE q.id = $1`, bin(id)))
 	if err != nil {
 		return console.Request{}, notFound(err, "reading a request")
@@ -193,10 +242,25 @@ func (s *Store) approvers(ctx context.Context, id identity.ID) ([]console.Staff,
 	return all, wrap(err, "reading a request's approvals")
 }
 
-// ListRequests implements console.Requests.
-func (s *Store) ListRequests(ctx context.Context, now time.Time, n int) ([]console.Request, error) {
-	all, err := list(ctx, s.db, s.scanRequest, staffRequestColumns+`WHERE (q.state IN ('open', 'approved') AND q.expires_at > $1 OR coalesce(q.ended_at, q.expires_at) > $2)
- ORDER BY q.created_at DESC, q.id LIMIT $3`, ms(now), ms(now.Add(-requestsKept)), n)
+// ListRequests implements console.Requests. What is not theirs to see is left out before
+// it is counted, as far as the row says it.
+func (s *Store) ListRequests(ctx context.Context, reader console.Staff, now time.Time, n int) ([]console.Request, error) {
+	args := []any{ms(now), ms(now.Add(-requestsKept)), n, bin(reader.ID)}
+	theirs := `q.staff_id = $4`
+	if acts := console.Approves(reader.Roles); len(acts) > 0 {
+		args = append(args, reader.Unit) // $5
+		var in []string
+		for _, act := range acts {
+			args = append(args, string(act))
+			in = append(in, fmt.Sprintf("$%d", len(args)))
+		}
+		theirs += ` OR q.act IN (` + strings.Join(in, ", ") + `) AND (CAST($5 AS TEXT) = ''
+ OR q.client_id = '' AND substr(q.unit, 1, length(CAST($5 AS TEXT))) = CAST($5 AS TEXT)
+ OR q.citizen_id IS NULL AND q.act <> 'bulk.loss'
+ OR EXISTS (SELECT 1 FROM citizens c WHERE c.id = q.citizen_id AND substr(c.region, 1, length(CAST($5 AS TEXT))) = CAST($5 AS TEXT)))`
+	}
+	all, err := list(ctx, s.db, s.scanRequest, staffRequestColumns+`WHERE (`+theirs+`) AND (q.state IN ('open', 'approved') AND q.expires_at > $1 OR coalesce(q.ended_at, q.expires_at) > $2)
+ ORDER BY CASE WHEN q.state = 'open' AND q.expires_at > $1 THEN 0 ELSE 1 END, q.created_at DESC, q.id LIMIT $3`, args...)
 	if err != nil {
 		return nil, wrap(err, "listing requests")
 	}

@@ -154,14 +154,24 @@ func (s *Store) ClientRefusals(ctx context.Context, clientID string, n int) ([]c
 // isAlarm is the condition of the index that alarms have.
 const isAlarm = ` substr(a.kind, 1, 6) = 'alarm.' `
 
+// within is the condition that an alarm is for staff of a unit, whose name is ASCII. next
+// is the number of its parameter, which is among args when there is one.
+func within(unit string, next int) (sql string, args []any) {
+	if unit == "" {
+		return "", nil
+	}
+	return fmt.Sprintf(` AND (a.citizen_id IS NULL OR EXISTS (SELECT 1 FROM citizens z WHERE z.id = a.citizen_id AND substr(z.region, 1, %d) = $%d)) `, len(unit), next), []any{unit}
+}
+
 func scanAlarm(r row) (console.Alarm, error) {
 	var seen *int64
 	var by, note *string
-	e, err := scanEntry(r, &seen, &by, &note)
+	var region string
+	e, err := scanEntry(r, &seen, &by, &note, &region)
 	if err != nil {
 		return console.Alarm{}, err
 	}
-	a := console.Alarm{Moment: e.Moment, Citizen: e.Citizen, Seen: fromMS(seen)}
+	a := console.Alarm{Moment: e.Moment, Citizen: e.Citizen, Region: region, Seen: fromMS(seen)}
 	if by != nil {
 		a.By = *by
 	}
@@ -172,11 +182,12 @@ func scanAlarm(r row) (console.Alarm, error) {
 }
 
 const alarmFrom = `SELECT a.seq, a.at, a.kind, a.actor, a.citizen_id, a.login_id, a.device_id, coalesce(a.client_id, ''), a.reason, a.detail, a.place, coalesce(a.link, 0),
- s.at, t.name, s.note FROM audit a LEFT JOIN alarms_seen s ON s.seq = a.seq LEFT JOIN staff t ON t.id = s.staff_id WHERE` + isAlarm
+ s.at, t.name, s.note, coalesce((SELECT z.region FROM citizens z WHERE z.id = a.citizen_id), '') FROM audit a LEFT JOIN alarms_seen s ON s.seq = a.seq LEFT JOIN staff t ON t.id = s.staff_id WHERE` + isAlarm
 
 // Alarms implements console.Trail.
-func (s *Store) Alarms(ctx context.Context, below int64, n int) ([]console.Alarm, error) {
-	all, err := list(ctx, s.db, scanAlarm, fmt.Sprintf(alarmFrom+`AND ($1 = 0 OR a.seq < $1) ORDER BY a.seq DESC LIMIT %d`, n), below)
+func (s *Store) Alarms(ctx context.Context, unit string, below int64, n int) ([]console.Alarm, error) {
+	theirs, more := within(unit, 2)
+	all, err := list(ctx, s.db, scanAlarm, fmt.Sprintf(alarmFrom+`AND ($1 = 0 OR a.seq < $1)`+theirs+` ORDER BY a.seq DESC LIMIT %d`, n), append([]any{below}, more...)...)
 	return all, wrap(err, "reading alarms")
 }
 
@@ -187,7 +198,8 @@ func (s *Store) Alarm(ctx context.Context, seq int64) (console.Alarm, error) {
 }
 
 // AlarmCounts implements console.Trail.
-func (s *Store) AlarmCounts(ctx context.Context, since time.Time) ([]console.AlarmCount, error) {
+func (s *Store) AlarmCounts(ctx context.Context, unit string, since time.Time) ([]console.AlarmCount, error) {
+	theirs, more := within(unit, 2)
 	const day = 24 * 60 * 60 * 1000
 	all, err := list(ctx, s.db, func(r row) (console.AlarmCount, error) {
 		var c console.AlarmCount
@@ -196,13 +208,14 @@ func (s *Store) AlarmCounts(ctx context.Context, since time.Time) ([]console.Ala
 		err := r.Scan(&number, &kind, &c.Count)
 		c.Day, c.Rule = at(number*day-8*60*60*1000), strings.TrimPrefix(kind, "alarm.")
 		return c, err
-	}, fmt.Sprintf(`SELECT (a.at + 8 * 3600000) / %d AS day, a.kind, count(*) FROM audit a WHERE`+isAlarm+`AND a.at >= $1 GROUP BY 1, 2 ORDER BY 1 DESC, 2`, day), ms(since))
+	}, fmt.Sprintf(`SELECT (a.at + 8 * 3600000) / %d AS day, a.kind, count(*) FROM audit a WHERE`+isAlarm+`AND a.at >= $1`+theirs+` GROUP BY 1, 2 ORDER BY 1 DESC, 2`, day), append([]any{ms(since)}, more...)...)
 	return all, wrap(err, "counting alarms")
 }
 
 // UnseenAlarms implements console.Trail.
-func (s *Store) UnseenAlarms(ctx context.Context, since time.Time) (n int, err error) {
-	err = s.db.queryRow(ctx, `SELECT count(*) FROM audit a WHERE`+isAlarm+`AND a.at >= $1 AND NOT EXISTS (SELECT 1 FROM alarms_seen s WHERE s.seq = a.seq)`, ms(since)).Scan(&n)
+func (s *Store) UnseenAlarms(ctx context.Context, unit string, since time.Time) (n int, err error) {
+	theirs, more := within(unit, 2)
+	err = s.db.queryRow(ctx, `SELECT count(*) FROM audit a WHERE`+isAlarm+`AND a.at >= $1 AND NOT EXISTS (SELECT 1 FROM alarms_seen s WHERE s.seq = a.seq)`+theirs, append([]any{ms(since)}, more...)...).Scan(&n)
 	return n, wrap(err, "counting alarms")
 }
 

@@ -140,6 +140,7 @@ func citizensVocabularies() []vocabulary {
 			"passkey.bind", "passkey.rename", "passkey.remove", "passkey.clone", "device.bind", "device.rename", "device.end", "device.restore",
 			"device.suspend", "device.confirm", "device.reuse", "phone.approve", "phone.deny", "liveness.pass", "liveness.fail", "consent.give", "consent.deny",
 			"consent.cooloff", "consent.withdraw", "grant.replay", "grant.revoke", "loss.report", "loss.undo", "caller.pass", "caller.refuse",
+			"request.file", "request.approve", "request.reject", "request.withdraw", "request.fail",
 		}},
 	}
 }

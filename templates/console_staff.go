@@ -47,6 +47,7 @@ type ConsoleField struct{ Name, Value string }
 type ConsoleAct struct {
 	Desk
 	Act     string
+	Whom    *ConsoleWhom
 	Lines   []ConsoleLine
 	Fields  []ConsoleField
 	Typed   Text // the reason, when they come back after a mistake
@@ -54,6 +55,13 @@ type ConsoleAct struct {
 	Needs   int  // approvals
 	Blocked bool // it cannot be, and the problem says why
 	BackURL string
+}
+
+// A ConsoleWhom is the citizen whom an order is about, masked, so that whoever gives or
+// approves it sees that it is the right one. It is nil where it is about nobody, or many.
+type ConsoleWhom struct {
+	Name, Card Text
+	URL        string // of their file; "": not for them
 }
 
 // ConsoleDone says what came of an order, once.
@@ -83,6 +91,7 @@ type ConsoleRequests struct {
 type ConsoleOneRequest struct {
 	Desk
 	ConsoleRequest
+	Whom                             *ConsoleWhom
 	Lines                            []ConsoleLine
 	Needs                            int
 	Approved                         []Text
@@ -156,8 +165,8 @@ func staffVocabularies() []vocabulary {
 		}},
 		{"console.state", []string{"open", "approved", "done", "rejected", "withdrawn", "expired"}},
 		{"console.line", []string{
-			"citizen", "citizens", "card", "devices", "device", "sessions", "passkeys", "grants", "codes", "client",
-			"unit", "staff", "role", "requests", "browsers", "becomes",
+			"citizens", "card", "devices", "device", "sessions", "passkeys", "grants", "codes", "client",
+			"unit", "unit-becomes", "staff", "role", "requests", "browsers", "becomes",
 		}},
 		{"console.staff-state", []string{"invited", "active", "deactivated"}},
 		{"console.warrant", []string{"ready", "done", "failed"}},

@@ -50,8 +50,7 @@ type Facts struct {
 type source byte
 
 const (
-	ofPaper   source = iota // the identity card, which is lost with the purse
-	ofCard                  // the social security card, likewise
+	ofPurse   source = iota // the identity card and the social security card, which are lost together
 	ofPhone                 // whoever knows the citizen's number
 	ofHistory               // what the citizen did here
 )
@@ -69,12 +68,12 @@ func (f Facts) known() []known {
 	var k []known
 	if id := f.IDNumber.Reveal(); len(id) > regionLength {
 		k = append(k,
-			known{AskIDEnd, ofPaper, id[len(id)-endLength:], readEnd},
-			known{AskBirth, ofPaper, f.IDNumber.Birth().Format(dayLayout), readDay},
-			known{AskDistrict, ofPaper, id[:regionLength], readRegion})
+			known{AskIDEnd, ofPurse, id[len(id)-endLength:], readEnd},
+			known{AskBirth, ofPurse, f.IDNumber.Birth().Format(dayLayout), readDay},
+			known{AskDistrict, ofPurse, id[:regionLength], readRegion})
 	}
 	if card := f.Card.Reveal(); len(card) > endLength {
-		k = append(k, known{AskCardEnd, ofCard, card[len(card)-endLength:], readEnd})
+		k = append(k, known{AskCardEnd, ofPurse, card[len(card)-endLength:], readEnd})
 	}
 	if phone := f.Phone.Reveal(); len(phone) > endLength {
 		k = append(k, known{AskPhoneEnd, ofPhone, phone[len(phone)-endLength:], readEnd})
@@ -100,7 +99,7 @@ func Questions(f Facts) []Question {
 }
 
 // Passes judges a caller's answers: at least three right ones, at most one wrong, and not
-// all read off the same paper, for whoever found a purse could read them off as well. An
+// all read off the cards in one purse, for whoever found it could do that as well. An
 // empty answer is one the caller did not know: neither. An answer to something that was
 // not asked is wrong.
 //

@@ -57,6 +57,8 @@ func TestPasses(t *testing.T) {
 		"two wrong":       {map[Question]string{AskBirth: "1949-12-31", AskPhoneEnd: "1234", AskActivated: "2026-03", AskCardEnd: "5679", AskBound: "2025-01"}, false},
 		"blanks":          {map[Question]string{AskBirth: "1949-12-31", AskPhoneEnd: "1234", AskActivated: "2026-03", AskCardEnd: " ", AskBound: ""}, true},
 		"a found paper":   {map[Question]string{AskBirth: "1949-12-31", AskIDEnd: "002X", AskDistrict: "110105"}, false},
+		"a found purse":   {map[Question]string{AskBirth: "1949-12-31", AskIDEnd: "002X", AskDistrict: "110105", AskCardEnd: "5678"}, false},
+		"and more":        {map[Question]string{AskBirth: "1949-12-31", AskCardEnd: "5678", AskPhoneEnd: "1234"}, true},
 		"not asked":       {map[Question]string{AskBirth: "1949-12-31", AskPhoneEnd: "1234", AskActivated: "2026-03", "colour": "red", "pet": "cat"}, false},
 		"UTC's month":     {map[Question]string{AskBirth: "1949-12-31", AskPhoneEnd: "1234", AskActivated: "2026-02"}, false},
 		"no date":         {map[Question]string{AskBirth: "1949-13-31", AskPhoneEnd: "1234", AskActivated: "2026-03"}, false},

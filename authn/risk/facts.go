@@ -25,7 +25,8 @@ type History struct {
 	Seen []Seen
 	// Accounts is how many other citizens signed in from the source within the window.
 	Accounts int
-	// Changed is when a password, code generator, passkey or phone last changed.
+	// Changed is when a password, code generator, passkey or phone last changed; zero for
+	// not since the first sign-in. What a citizen came in with is no change.
 	Changed time.Time
 	// Held is the hold there is on this citizen from this source; zero for none.
 	Held Held
@@ -51,7 +52,7 @@ type Hold struct {
 	Held
 }
 
-// HealedFor is how long the rules of a hold that is over do not count.
+// HealedFor is how long the rules of a hold that is over hold nobody again.
 const HealedFor = time.Hour
 
 // Here is the sign-in being weighed.
@@ -65,7 +66,7 @@ type Here struct {
 
 // Facts are what rules look at. The YAML names are those of test cases.
 type Facts struct {
-	// Unread: nothing below could be looked up.
+	// Unread: what is remembered could not be looked up.
 	Unread bool `yaml:"unread"`
 	// Remembered: a browser the citizen chose to have remembered.
 	Remembered bool `yaml:"remembered"`
@@ -91,10 +92,15 @@ type Facts struct {
 	Changed time.Duration `yaml:"factors_changed"`
 	// Need is the level asked for.
 	Need Level `yaml:"need"`
-	// Healed are rules whose hold is over.
+	// Healed are rules that made a hold which is over.
 	Healed []string `yaml:"healed"`
 	// Held is a hold that is not over.
 	Held Held `yaml:"-"`
+}
+
+// Alone is a sign-in that cannot be put beside others.
+func Alone(here Here, places *Places) Facts {
+	return Facts{Unread: true, Remembered: here.Remembered, Place: places.Of(here.Place).Name}
 }
 
 // Compare puts a sign-in beside the ones before it.

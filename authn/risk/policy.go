@@ -99,6 +99,11 @@ type When struct {
 	NeedAtLeast    Level         `yaml:"need_at_least"`
 }
 
+// looksBack reports whether a condition compares with what is remembered.
+func (w When) looksBack() bool {
+	return w.First != nil || w.NewBrowser != nil || w.NewPlace != nil || w.SpeedOver > 0 || w.AccountsOver > 0 || w.FactorsChanged > 0
+}
+
 // holds reports whether the conditions are met, and the facts they were met by in the
 // words of the trail.
 func (w When) holds(f Facts) (because map[string]string, ok bool) {
@@ -145,6 +150,9 @@ type Decision struct {
 	Trial   []string
 	Alarms  []Rule // that matched and want operators to know
 	resumed bool
+	asks    []Rule   // the rules in force that step up
+	waits   []string // those that hold, and of which a hold is over
+	healed  []string // of all there are
 }
 
 // Unreadable is the rule that stands in no file: what a sign-in would have to be
@@ -153,24 +161,28 @@ type Decision struct {
 const Unreadable = "unreadable"
 
 // Decide is the strictest of the rules that match. A step-up takes the highest level
-// and the shortest age of all that ask for one.
+// and the shortest age of all that ask for one. When nothing is to be had of what is
+// remembered, the rules that do not look at it count all the same.
+//
+// A hold that is over is forgotten for a while, and it alone: what else was asked for
+// still is, or wrong guesses would turn a proof into a wait.
 func (p *Policy) Decide(f Facts, now time.Time) Decision {
-	d := Decision{Because: map[string]string{}}
+	d := Decision{Because: map[string]string{}, healed: f.Healed}
 	if f.Unread {
 		d.add(Rule{ID: Unreadable, Decision: StepUp, Level: Level(identity.LevelBound)}, nil, now, p.DryRun)
-		return d
 	}
 	for _, r := range p.Rules {
 		because, ok := r.When.holds(f)
-		if !ok {
+		if !ok || f.Unread && r.When.looksBack() {
 			continue
 		}
 		if r.Alarm {
 			d.Alarms = append(d.Alarms, r)
 		}
-		if slices.Contains(f.Healed, r.ID) {
+		if r.Decision == Pause && slices.Contains(f.Healed, r.ID) {
 			r.Decision = Allow
 			because["healed"] = "yes"
+			d.waits = append(d.waits, r.ID)
 		}
 		d.add(r, because, now, p.DryRun || r.DryRun)
 	}
@@ -193,14 +205,19 @@ func (d *Decision) add(r Rule, because map[string]string, now time.Time, trial b
 	}
 	switch r.Decision {
 	case StepUp:
-		d.Level = max(d.Level, identity.Level(r.Level))
-		if r.Fresh > 0 && (d.Fresh == 0 || r.Fresh < d.Fresh) {
-			d.Fresh = r.Fresh
-		}
+		d.ask(r)
 	case Pause:
-		if until := now.Add(r.For); until.After(d.Until) {
-			d.Until = until
-		}
+		d.waits = append(d.waits, r.ID)
+		d.Until = later(d.Until, now.Add(r.For))
+	}
+}
+
+// ask takes the step-up of a rule to those there are.
+func (d *Decision) ask(r Rule) {
+	d.asks = append(d.asks, r)
+	d.Level = max(d.Level, identity.Level(r.Level))
+	if r.Fresh > 0 && (d.Fresh == 0 || r.Fresh < d.Fresh) {
+		d.Fresh = r.Fresh
 	}
 }
 
@@ -225,16 +242,47 @@ func (d *Decision) resume(h Held, trial bool) {
 // Resumed reports whether the hold was there before this decision.
 func (d Decision) Resumed() bool { return d.resumed }
 
-// OutOfReach is d for somebody who has nothing to step up with: a short hold, which
-// says so, and not a closed door.
-func (d Decision) OutOfReach(now time.Time) Decision {
-	d.Verdict, d.Would = Pause, max(d.Would, Pause)
-	d.Until = now.Add(outOfReachFor)
-	if slices.Contains(d.Rules, Unreadable) {
-		d.Until = now.Add(unreadableFor)
+// Held is the hold to be remembered: the rules that made it, and of those whose hold is
+// over what they had waited for.
+func (d Decision) Held() Held { return Held{Rules: d.waits, Until: d.Until} }
+
+// OutOfReach is d for somebody who gets to level best and no higher: a short hold, which
+// says so, and not a closed door. Whoever has waited for a rule out of their reach is not
+// asked for it again, but for all that is within.
+func (d Decision) OutOfReach(best identity.Level, now time.Time) Decision {
+	asks, level, wait := d.asks, d.Level, time.Duration(0)
+	d.asks, d.Level, d.Fresh, d.waits = nil, identity.LevelNone, 0, slices.Clone(d.waits)
+	for _, r := range asks {
+		if identity.Level(r.Level) <= best {
+			d.ask(r)
+			continue
+		}
+		d.waits = append(d.waits, r.ID)
+		switch {
+		case slices.Contains(d.healed, r.ID):
+			d.Because["healed"] = "yes"
+		case r.ID == Unreadable:
+			wait = max(wait, unreadableFor)
+		default:
+			wait = max(wait, outOfReachFor)
+		}
 	}
-	d.Because["out_of_reach"] = d.Level.ACR()
+	switch {
+	case wait > 0:
+		d.Verdict, d.Would = Pause, max(d.Would, Pause)
+		d.Until = later(d.Until, now.Add(wait))
+		d.Because["out_of_reach"] = level.ACR()
+	case d.Verdict == StepUp && len(d.asks) == 0:
+		d.Verdict = Allow
+	}
 	return d
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 const (

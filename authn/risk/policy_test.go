@@ -123,12 +123,19 @@ rules:
 		{"tried-out", Facts{First: true}, "allow [] / refuse [trial]"},
 		{"tried-out-beside-others", Facts{First: true, NewPlace: true}, "step-up 2 20m0s [two] / refuse [trial]"},
 		{"healed", Facts{Accounts: 4, NewPlace: true, Healed: []string{"wait"}}, "step-up 2 20m0s [two wait] / step-up []"},
+		// What was asked for beside a hold still is when the hold is over.
+		{"a-step-up-does-not-heal", Facts{Accounts: 4, NewPlace: true, Healed: []string{"wait", "two"}}, "step-up 2 20m0s [two wait] / step-up []"},
+		{"a-refusal-does-not-heal", Facts{Place: "境外", Healed: []string{"never"}}, "refuse [never] / refuse []"},
 		{"healed-but-worse", Facts{Accounts: 10, Healed: []string{"wait"}}, "hold 12m0s [wait wait-longer] / hold []"},
 		{"resumed", Facts{Held: Held{[]string{"wait"}, now.Add(time.Minute)}}, "hold 1m0s [wait] / hold []"},
 		// Neither longer by asking again, nor shorter.
 		{"resumed-and-still-so", Facts{Accounts: 4, Held: Held{[]string{"wait"}, now.Add(time.Minute)}}, "hold 1m0s [wait] / hold []"},
 		{"resumed-and-refused", Facts{Place: "境外", Held: Held{[]string{"wait"}, now.Add(time.Minute)}}, "refuse [never wait] / refuse []"},
 		{"unread", Facts{Unread: true}, "step-up 3 0s [unreadable] / step-up []"},
+		// What needs no history counts all the same, and what needs it is not guessed at.
+		{"unread-and-refused", Facts{Unread: true, Place: "境外"}, "refuse [unreadable never] / refuse []"},
+		{"unread-and-held", Facts{Unread: true, Held: Held{[]string{"wait"}, now.Add(time.Minute)}}, "hold 1m0s [unreadable wait] / hold []"},
+		{"unread-and-guessed-at", Facts{Unread: true, NewPlace: true, Accounts: 10, First: true}, "step-up 3 0s [unreadable] / step-up []"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := told(p.Decide(c.facts, now)); got != c.want {
@@ -144,14 +151,55 @@ rules:
 	if got := told(dry.Decide(Facts{Unread: true}, now)); got != "allow [] / step-up [unreadable]" {
 		t.Errorf("dry run: %q", got)
 	}
-	if d := p.Decide(Facts{NewPlace: true, Speed: 901}, now).OutOfReach(now); d.Verdict != Pause || !d.Until.Equal(now.Add(outOfReachFor)) || d.Because["out_of_reach"] == "" {
-		t.Errorf("out of reach: %+v", d)
-	}
 	d := p.Decide(Facts{NewPlace: true, Speed: 2000, Before: "杭州", Place: "喀什"}, now)
 	for name, want := range map[string]string{"new_place": "true", "speed": "2000", "before": "杭州", "place": "喀什"} {
 		if d.Because[name] != want {
 			t.Errorf("because %s is %q, want %q", name, d.Because[name], want)
 		}
+	}
+}
+
+// TestOutOfReach: what somebody has nothing for is waited for once, and only that.
+func TestOutOfReach(t *testing.T) {
+	p, _, err := Read([]byte(`
+rules:
+  - {id: two, when: {new_place: true}, decision: step-up, level: mfa, fresh: 20m}
+  - {id: key, when: {speed_over: 900}, decision: step-up, level: bound, fresh: 5m}
+  - {id: wait, when: {failures_over: 9, new_place: true}, decision: hold, for: 5m}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Facts{NewPlace: true, Speed: 901, Failures: 10}
+	for _, c := range []struct {
+		name   string
+		facts  Facts
+		healed string
+		best   identity.Level
+		want   string
+		held   string
+	}{
+		{"a-key", Facts{NewPlace: true, Speed: 901}, "", identity.LevelMFA, "hold 10m0s [two key] / hold []", "[key]"},
+		{"all-of-it", Facts{NewPlace: true, Speed: 901}, "", identity.LevelBasic, "hold 10m0s [two key] / hold []", "[two key]"},
+		// Beside a hold it is waited for at once, and the longer of both counts.
+		{"beside-a-hold", all, "", identity.LevelMFA, "hold 10m0s [two key wait] / hold []", "[wait key]"},
+		{"waited-for", all, "wait key", identity.LevelMFA, "step-up 2 20m0s [two key wait] / step-up []", "[wait key]"},
+		{"waited-for-all", all, "two wait key", identity.LevelBasic, "allow [two key wait] / step-up []", "[wait two key]"},
+		// What was waited for is remembered when something new is.
+		{"and-now-this", all, "key", identity.LevelMFA, "hold 5m0s [two key wait] / hold []", "[wait key]"},
+		{"unread", Facts{Unread: true}, "", identity.LevelMFA, "hold 2m0s [unreadable] / hold []", "[unreadable]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.facts.Healed = strings.Fields(c.healed)
+			before := p.Decide(c.facts, now)
+			d := before.OutOfReach(c.best, now)
+			if got := told(d); got != c.want || fmt.Sprint(d.Held().Rules) != c.held || d.Verdict == Pause && !d.Held().Until.Equal(d.Until) {
+				t.Errorf("%q by %v, want %q by %s", got, d.Held(), c.want, c.held)
+			}
+			if (d.Because["out_of_reach"] != "") != strings.Contains(c.want, "hold 10m") && c.name != "unread" {
+				t.Errorf("because %v", d.Because)
+			}
+		})
 	}
 }
 
@@ -211,9 +259,16 @@ func TestNever(t *testing.T) {
 			t.Errorf("unread: %s", told(d))
 		}
 		f.Unread = false
-		f.Healed = d.Rules
-		if d := p.Decide(f, now); d.Verdict != Allow {
-			t.Errorf("healed %+v: %s", f, told(d))
+		// When a hold is over nobody is held again, and of the rest nothing is forgotten but
+		// what they have nothing for.
+		out := d.OutOfReach(identity.LevelMFA, now)
+		f.Healed = out.Held().Rules
+		again := p.Decide(f, now)
+		if again.Verdict >= Pause || again.Level != d.Level {
+			t.Errorf("healed %+v: %s", f, told(again))
+		}
+		if again = again.OutOfReach(identity.LevelMFA, now); again.Verdict >= Pause || again.Level > identity.LevelMFA || d.Level == identity.LevelMFA && again.Level != d.Level {
+			t.Errorf("healed and out of reach %+v: %s", f, told(again))
 		}
 	}
 }

@@ -84,12 +84,22 @@ func clientCommand(e *env) *cobra.Command {
 				ev.Client = args[0]
 				err := s.SuspendClient(ctx, args[0], ev.At, ev)
 				if errors.Is(err, identity.ErrNotFound) {
-					return errors.New("there is no application with that client_id")
+					return errors.New("no application with that client_id is served")
 				}
 				if err != nil {
 					return err
 				}
-				return e.said(map[string]any{"client_id": args[0], "state": oauth.ClientSuspended}, "application %s is suspended", args[0])
+				all, _, err := s.AllClients(ctx)
+				if err != nil {
+					return err
+				}
+				state := oauth.ClientSuspended
+				for _, c := range all {
+					if c.ID == args[0] {
+						state = c.State // one that was only tested is a draft again
+					}
+				}
+				return e.said(map[string]any{"client_id": args[0], "state": state}, "application %s is not served any more: %s", args[0], state)
 			})
 		},
 	}

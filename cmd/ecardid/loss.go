@@ -39,7 +39,7 @@ func lossCommands(e *env) []*cobra.Command {
 	confirm := &cobra.Command{
 		Use: "confirm-phone CARD --reason TEXT", Short: "End the wait after a new phone, for somebody at the counter who has it in hand", Args: exactly("CARD"),
 		Long: "End the wait after a new phone. Look at the identity document and at the phone, signed in as the holder of\n" +
-			"the card. It is for the phone that was added last: when a passkey was added after it, the wait goes on.",
+			"the card. It is for the phone that was added last: when a passkey was added after it, or shortly before, the wait for that goes on.",
 		RunE: func(cmd *cobra.Command, args []string) error { return e.confirmPhone(cmd.Context(), args[0], why) },
 	}
 	for _, c := range []*cobra.Command{report, restore, confirm} {
@@ -72,12 +72,12 @@ func (e *env) confirmPhone(ctx context.Context, card, why string) error {
 		case errors.Is(err, identity.ErrConflict) && phone.Kind != identity.DevicePhone:
 			return fmt.Errorf("a passkey was added to card %s after its phone: the wait goes on", citizen.Card)
 		case errors.Is(err, identity.ErrConflict):
-			return fmt.Errorf("card %s has nothing to wait for", citizen.Card)
+			return fmt.Errorf("card %s does not wait for its phone", citizen.Card)
 		case err != nil:
 			return err
 		}
 		return e.said(map[string]any{"card_number": citizen.Card, "device": phone.ID.String(), "name": phone.Name},
-			"phone %q of card %s is confirmed: nothing waits any more", phone.Name, citizen.Card)
+			"phone %q of card %s is confirmed: nothing waits for it any more", phone.Name, citizen.Card)
 	})
 }
 
@@ -141,7 +141,7 @@ func (e *env) restoreDevices(ctx context.Context, card, why string) error {
 			}
 			ev := e.event(audit.DeviceRestored, why)
 			ev.Citizen, ev.Device, ev.Notify = citizen.ID, d.ID, true
-			switch err := s.RestoreDevice(ctx, citizen.ID, d.ID, c.Login.OnePhone, ev); {
+			switch err := s.RestoreDevice(ctx, citizen.ID, d.ID, c.Login.OnePhone, 0, ev); {
 			case errors.Is(err, identity.ErrEnded):
 				return fmt.Errorf("card %s is %s: restore it first", citizen.Card, citizen.State)
 			case errors.Is(err, identity.ErrConflict):

@@ -28,6 +28,7 @@ type Demo struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
 	} `json:"clients"`
+	Staff []DemoStaff `json:"staff"`
 
 	Program string
 }
@@ -39,6 +40,13 @@ type DemoCitizen struct {
 	TOTP       string `json:"totp_secret"`
 	Activation string `json:"activation_code"`
 	Name       string `json:"name"`
+}
+
+// A DemoStaff is somebody of demo.json who is invited to the console.
+type DemoStaff struct {
+	Name       string `json:"name"`
+	Link       string `json:"link"`
+	Invitation string `json:"invitation"`
 }
 
 // built is the program, built once per test process, with the race detector when

@@ -23,6 +23,7 @@ import (
 	"ecardid/authn/risk"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
+	"ecardid/internal/outbound"
 	"ecardid/internal/pgtest"
 	"ecardid/internal/seal"
 	"ecardid/internal/secret"
@@ -45,6 +46,10 @@ type Options struct {
 	CoolOff time.Duration
 	// Risk is how sign-ins are weighed; nil: by the rules inside.
 	Risk *risk.Policy
+	// Rules are the throttles; zero fields take their default.
+	Rules authn.Rules
+	// Outbound calls relying parties; nil: nobody is called.
+	Outbound *outbound.Client
 }
 
 // A House is a running server.
@@ -184,9 +189,9 @@ func (h *House) server(ctx context.Context, o Options, store *storage.Store, our
 	srv, err := server.New(ctx, server.Ingredients{
 		Issuer: h.Issuer, Store: store, Liveness: engine, Catalogue: cat,
 		Pages:     templates.Config{Authority: "示例省人力资源和社会保障厅", AuthorityEnglish: "Example Province", Domain: "localhost", Demo: true},
-		Login:     authn.Config{LivenessName: "模拟检测", LivenessHost: host, LivenessStandin: true, CoolOff: o.CoolOff, Risk: o.Risk},
+		Login:     authn.Config{LivenessName: "模拟检测", LivenessHost: host, LivenessStandin: true, CoolOff: o.CoolOff, Risk: o.Risk, Rules: o.Rules},
 		KeyPolicy: keyring.DefaultPolicy(), Attest: attested, LivenessCapture: []string{h.livenessURL},
-		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DeviceGrant: o.DeviceGrant,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DeviceGrant: o.DeviceGrant, Outbound: o.Outbound,
 		Clock: h.Clock, Rand: rand.Reader, Log: log, Metrics: server.NewMetrics(),
 	})
 	h.must(err)

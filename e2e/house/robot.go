@@ -84,12 +84,20 @@ type Answer struct {
 // Raw sends one request and follows nothing. Body may be nil.
 func (r *Robot) Raw(method, target, contentType string, body io.Reader, more http.Header) *Answer {
 	r.t.Helper()
+	a, err := r.try(method, target, contentType, body, more)
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	return a
+}
+
+func (r *Robot) try(method, target, contentType string, body io.Reader, more http.Header) (*Answer, error) {
 	if !strings.HasPrefix(target, "http") {
 		target = r.At + target
 	}
 	req, err := http.NewRequestWithContext(r.t.Context(), method, target, body)
 	if err != nil {
-		r.t.Fatal(err)
+		return nil, err
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -108,12 +116,12 @@ func (r *Robot) Raw(method, target, contentType string, body io.Reader, more htt
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {
-		r.t.Fatalf("%s %s: %v", method, req.URL.Path, err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		r.t.Fatalf("%s %s: %v", method, req.URL.Path, err)
+		return nil, err
 	}
 	a := &Answer{robot: r, Status: resp.StatusCode, Header: resp.Header, Body: string(text), Path: req.URL.RequestURI(), Location: resp.Header.Get("Location")}
 	if u, err := url.Parse(a.Location); err == nil {
@@ -131,7 +139,7 @@ func (r *Robot) Raw(method, target, contentType string, body io.Reader, more htt
 			r.site.saw("cookie "+c.Name, c.Value)
 		}
 	}
-	return a
+	return a, nil
 }
 
 // browsed are the headers of a browser that was asked for a page by its person.
@@ -154,9 +162,18 @@ func (r *Robot) Post(target string, form url.Values) *Answer {
 // PostOnce is Post that follows nothing.
 func (r *Robot) PostOnce(target string, form url.Values) *Answer {
 	r.t.Helper()
+	a, err := r.TryPost(target, form)
+	if err != nil {
+		r.t.Fatalf("sending a form to %s: %v", target, err)
+	}
+	return a
+}
+
+// TryPost is PostOnce where the server may end before it has answered.
+func (r *Robot) TryPost(target string, form url.Values) (*Answer, error) {
 	h := r.browsed("same-origin")
 	h.Set("Origin", r.site.issuer)
-	return r.Raw(http.MethodPost, target, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()), h)
+	return r.try(http.MethodPost, target, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()), h)
 }
 
 func (r *Robot) follow(a *Answer) *Answer {

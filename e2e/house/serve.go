@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,12 @@ type Production struct {
 func OpenProduction(t testing.TB, dsn string, replicas int) *Production {
 	t.Helper()
 	return (&Production{program: program(t), dir: t.TempDir()}).open(t, dsn, replicas, "http", "")
+}
+
+// Production is the program as one more replica of a house on PostgreSQL, not started.
+func (h *House) Production(t testing.TB) *Production {
+	t.Helper()
+	return (&Production{Issuer: h.Issuer, program: program(t), dir: t.TempDir()}).open(t, h.DSN, 1, "http", "")
 }
 
 // OpenMutual is OpenProduction of one replica that ends TLS itself, with the listener
@@ -77,7 +84,9 @@ func (p *Production) open(t testing.TB, dsn string, replicas int, scheme, more s
 		ports = append(ports, freePort(t))
 		p.Replicas = append(p.Replicas, scheme+"://localhost:"+ports[len(ports)-1])
 	}
-	p.Issuer = p.Replicas[0]
+	if p.Issuer == "" {
+		p.Issuer = p.Replicas[0]
+	}
 	write := func(name string, b []byte) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(p.dir, name), b, 0o600); err != nil {
@@ -191,6 +200,30 @@ func (p *Production) Start(t testing.TB) {
 		})
 		p.ready(t, at, ended, &log)
 	}
+}
+
+// Launch starts the first replica, waits until it is ready and returns what kills it
+// (SIGKILL). It is killed at the end of the test if nobody has before.
+func (p *Production) Launch(t testing.TB) (kill func()) {
+	t.Helper()
+	var log lockedBuffer
+	cmd := exec.Command(p.program, "serve", "--config", p.config)
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // or it has ended, which ready told
+		<-ended
+		if strings.Contains(log.String(), "DATA RACE") {
+			t.Errorf("the program logged: %s", log.String())
+		}
+	})
+	t.Cleanup(kill)
+	p.ready(t, p.Replicas[0], ended, &log)
+	return kill
 }
 
 func (p *Production) ready(t testing.TB, at string, ended chan error, log *lockedBuffer) {

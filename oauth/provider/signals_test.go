@@ -210,6 +210,39 @@ func TestPushedSignals(t *testing.T) {
 	}
 }
 
+// A client that is stopped while a turn is under way hears nothing more of it.
+func TestPushEndsWithTheClient(t *testing.T) {
+	box := newInbox(t)
+	h := signalling(t, box)
+	h.signing()
+	h.stream(h.machine(rp, "ssf.manage"), `{"method":"urn:ietf:rfc:8935","endpoint_url":"`+box.url+`"}`)
+	h.session(rp)
+	for i := range 5 {
+		h.clock.Advance(time.Second)
+		h.freeze([]identity.CardState{identity.CardFrozen, identity.CardNormal}[i%2])
+	}
+	box.before = func(n int) bool {
+		if n == 2 {
+			if err := h.store.SuspendClient(t.Context(), rp, h.clock.Now(), audit.Event{Kind: audit.ClientSuspended, At: h.clock.Now(), Actor: audit.ByOperator, Client: rp}); err != nil {
+				t.Error(err)
+			}
+			if err := h.registry.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	}
+	if n, err := h.courier(0, box, &counter{}).Round(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if n := len(box.taken()); n != 2 {
+		t.Errorf("%d brought", n)
+	}
+	if l := h.lag(); l.Error != "client not live" {
+		t.Errorf("%+v", l)
+	}
+}
+
 // Two replicas push, one of them dies between what it brought and what it wrote down:
 // everything comes in order, and what comes twice has the same jti.
 func TestPushAcrossReplicas(t *testing.T) {

@@ -133,7 +133,11 @@ func (c *Courier) carry(ctx context.Context, p oauth.Push) (settled int) {
 			settled++
 			continue
 		}
-		err := c.deliver(ctx, client, p.Stream, s)
+		// Whoever is stopped hears nothing more, in the middle of a turn as well (SECURITY CA4).
+		client, err := c.client(ctx, p.Stream)
+		if err == nil {
+			err = c.deliver(ctx, client, p.Stream, s)
+		}
 		if ctx.Err() != nil {
 			return settled // nobody knows what became of it
 		}
@@ -173,6 +177,8 @@ func (c *Courier) client(ctx context.Context, s oauth.Stream) (*oauth.Client, er
 		return nil, errGone
 	case err != nil:
 		return nil, err
+	case client.State != oauth.ClientLive:
+		return nil, errGone
 	case !c.Hosts.May(ctx, client, s.Endpoint):
 		return nil, outbound.ErrURL // admitted without that host since
 	}

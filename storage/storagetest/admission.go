@@ -33,7 +33,7 @@ func (w *world) assessed(testers ...identity.ID) *oauth.Admission {
 		w.ok(err)
 		return d
 	}
-	return &oauth.Admission{Assessor: "网信办", Assessed: day(w.now), Expires: day(w.now.AddDate(1, 0, 0)), Testers: testers}
+	return &oauth.Admission{Assessor: "网信办", Assessed: day(w.now), Expires: day(w.now.AddDate(1, 0, 0)), Testers: testers, Scopes: []oauth.Basis{{Scope: "openid"}}}
 }
 
 // apply registers the world's client anew.
@@ -84,6 +84,45 @@ func admissionChecks() []check {
 			w.is("withdrawn", w.move(oauth.ClientLive, nil), identity.ErrConflict)
 			if got := w.entries(audit.ClientPrepared) + w.entries(audit.ClientAdmitted); got != 6 {
 				w.Errorf("%d entries", got)
+			}
+		}},
+		// What was held under an admission that ran out does not come back with the next.
+		{"renewed-too-late", func(w *world) {
+			w.apply(oauth.ClientLive, w.assessed())
+			held := w.family(w.signIn(identity.ID{}), opaque)
+			w.accepted("before", held, true)
+			epoch := w.epochOf()
+			w.ok(w.s.StoreRequest(w.Context(), w.request()))
+			w.now = w.now.AddDate(1, 0, 2)
+			w.ok(w.move(oauth.ClientLive, w.assessed()))
+			w.accepted("what was given before", held, false)
+			if got := w.epochOf(); got != epoch+1 {
+				w.Errorf("the epoch is %d after %d", got, epoch)
+			}
+		}},
+		// Only what is served is suspended, and only what was live is suspended afterwards: no
+		// step to live is gone round.
+		{"suspended", func(w *world) {
+			suspend := func() error {
+				return w.s.SuspendClient(w.Context(), w.client, w.now, w.clientEvent(audit.ClientSuspended))
+			}
+			for _, state := range []oauth.ClientState{oauth.ClientDraft, oauth.ClientAssessed} {
+				w.apply(state, w.assessed(w.citizen))
+				w.is(string(state), suspend(), identity.ErrNotFound)
+			}
+			w.apply(oauth.ClientDraft, w.assessed(w.citizen))
+			w.ok(w.move(oauth.ClientTesting, nil))
+			held := w.family(w.signIn(identity.ID{}), opaque, func(n *oauth.NewCode) { n.Epoch = w.epochOf() })
+			w.ok(suspend())
+			w.accepted("what was given for a test", held, false)
+			if c, _ := w.clientOf(w.client); c.State != oauth.ClientDraft {
+				w.Errorf("tested, suspended, and %s", c.State)
+			}
+			w.is("and to live", w.move(oauth.ClientLive, nil), identity.ErrConflict)
+			w.apply(oauth.ClientLive, w.assessed())
+			w.ok(suspend())
+			if c, _ := w.clientOf(w.client); c.State != oauth.ClientSuspended {
+				w.Errorf("live, suspended, and %s", c.State)
 			}
 		}},
 		// Of a client that is tested it counts under which epoch its citizen was looked at:

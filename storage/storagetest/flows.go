@@ -403,6 +403,25 @@ func attemptChecks() []check {
 			w.ok(w.s.Forgive(w.Context(), fresh()))
 			w.ok(w.s.Refund(w.Context(), fresh()))
 		}},
+		{"believe", func(w *world) {
+			own, source := fresh(), fresh()
+			for range 4 {
+				guess(w, w.now, own, rule)
+				guess(w, w.now, source, rule)
+			}
+			want(w, w.now, own, rule, authn.Tally{Count: 4})
+			// The right answer costs nothing, and the wrong ones before it are not forgotten.
+			w.ok(w.s.Believe(w.Context(), own, source, fresh()))
+			want(w, w.now, own, rule, authn.Tally{Count: 4, Allowed: true})
+			want(w, w.now, own, rule, authn.Tally{Count: 4})
+			want(w, w.now, source, rule, authn.Tally{Count: 3}) // what the guess cost stays
+			last, r := fresh(), authn.Rule{Free: 10, Per: time.Hour, Max: 2}
+			guess(w, w.now, last, r)
+			want(w, w.now, last, r, authn.Tally{Count: 2, Allowed: true})
+			w.ok(w.s.Believe(w.Context(), last))
+			want(w, w.now, last, r, authn.Tally{Count: 2, Allowed: true})
+			w.ok(w.s.Believe(w.Context(), fresh()))
+		}},
 		{"settle", func(w *world) {
 			own, source, global, blocked := fresh(), fresh(), fresh(), fresh()
 			for range 2 {

@@ -6,6 +6,7 @@ import (
 	"ecardid/audit"
 	"ecardid/authn/loss"
 	"ecardid/identity"
+	"ecardid/oauth"
 )
 
 func (w *world) report(what loss.What, change ...func(*loss.Report)) loss.Report {
@@ -39,7 +40,7 @@ func lossChecks() []check {
 	restore := func(w *world, id, login identity.ID, alone bool) error {
 		e := w.from(audit.DeviceRestored, login)
 		e.Device = id
-		return w.s.RestoreDevice(w.Context(), w.citizen, id, alone, e)
+		return w.s.RestoreDevice(w.Context(), w.citizen, id, alone, 0, e)
 	}
 	return []check{
 		{"a-phone", func(w *world) {
@@ -80,6 +81,10 @@ func lossChecks() []check {
 			w.is("another receipt", err, identity.ErrNotFound)
 			if w.entries(audit.LossReported) != 1 || w.notices(audit.LossReported) != 1 {
 				w.Error("not in the trail, or the citizen does not hear of it")
+			}
+			// Each that ended has an entry, and nobody hears of it twice.
+			if d, k := w.entries(audit.DeviceEnded), w.entries(audit.PasskeyRemoved); d != 3 || k != 1 || w.notices(audit.DeviceEnded)+w.notices(audit.PasskeyRemoved) != 0 {
+				w.Errorf("%d devices and %d passkeys are in the trail, %d notices", d, k, w.notices(audit.DeviceEnded)+w.notices(audit.PasskeyRemoved))
 			}
 			// Once more is no harm.
 			w.ok(w.lose(w.report(loss.Phone)))
@@ -145,6 +150,74 @@ func lossChecks() []check {
 			on = w.signIn(identity.ID{}, identity.Proof{Factor: identity.FactorPhone, At: w.now, Device: second.ID})
 			w.ok(w.lose(w.report(loss.Device, func(r *loss.Report) { r.Device, r.Keep = second.ID, on.ID })))
 			w.live("itself", on, false)
+		}},
+		{"told-once", func(w *world) {
+			for what, c := range map[string]struct {
+				act  func(w *world, l session) error
+				want []string
+			}{
+				"a phone": {func(w *world, _ session) error { return w.lose(w.report(loss.Phone)) }, []string{"session-revoked", "device-compliance-change"}},
+				"factors": {func(w *world, _ session) error {
+					return w.s.ResetFactors(w.Context(), w.citizen, fresh(), w.now.Add(time.Hour), w.event(audit.FactorsReset))
+				}, []string{"session-revoked", "credential-change", "credential-change", "credential-change"}},
+				"all": {func(w *world, l session) error {
+					return w.s.CloseAccount(w.Context(), w.citizen, l.ID, w.from(audit.CitizenCancelled, l.ID))
+				}, []string{"session-revoked", "account-disabled"}},
+			} {
+				d := w.beside()
+				l := d.signIn(identity.ID{})
+				d.family(l)
+				d.bindPhone(l)
+				d.addPasskey(l, true)
+				d.addPasskey(l, false)
+				st := d.stream(oauth.DeliveryPoll)
+				d.ok(c.act(d, l))
+				d.hears(what, st, c.want...)
+				if n := d.entries(audit.DeviceEnded); n < 2 {
+					d.Errorf("%s: of the devices %d are in the trail", what, n)
+				}
+			}
+		}},
+		{"back-and-waited-for", func(w *world) {
+			const day = 24 * time.Hour
+			back := func(id identity.ID, wait time.Duration) {
+				w.Helper()
+				e := w.event(audit.DeviceRestored)
+				e.Device = id
+				w.ok(w.s.RestoreDevice(w.Context(), w.citizen, id, false, wait, e))
+			}
+			suspend := func(id identity.ID) {
+				w.Helper()
+				w.ok(w.lose(w.report(loss.Device, func(r *loss.Report) { r.Device = id })))
+			}
+			cooling := func(what string, want time.Time) {
+				w.Helper()
+				if l := w.signIn(identity.ID{}); true {
+					got, err := w.s.Login(w.Context(), l.token, w.now)
+					if err != nil || !got.Cooling.Equal(want) {
+						w.Errorf("%s: cooling until %v, want %v, %v", what, got.Cooling, want, err)
+					}
+				}
+			}
+			phone := w.waitedFor(w.signIn(identity.ID{}), day)
+			w.now = w.now.Add(time.Hour)
+			suspend(phone.ID)
+			w.now = w.now.Add(3 * day)
+			back(phone.ID, 0) // by staff: of its day 23 hours are left
+			cooling("suspended while it cooled", w.now.Add(23*time.Hour))
+			suspend(phone.ID)
+			w.now = w.now.Add(3 * day)
+			back(phone.ID, day) // by the citizen: they wait anew
+			cooling("restored by the citizen", w.now.Add(day))
+			over := w.now.Add(day)
+			w.now = w.now.Add(2 * day)
+			suspend(phone.ID)
+			w.now = w.now.Add(time.Hour)
+			back(phone.ID, 0)
+			cooling("its wait was over", over)
+			suspend(phone.ID)
+			back(phone.ID, day)
+			cooling("by the citizen, long after", w.now.Add(day))
 		}},
 		{"lost-for-good", func(w *world) {
 			l := w.signIn(identity.ID{})

@@ -55,6 +55,45 @@ func noticeChecks() []check {
 				w.Errorf("%d of it in the citizen's own pages", n)
 			}
 		}},
+		{"a-closed-account-is-told-of-its-end", func(w *world) {
+			ctx := w.Context()
+			w.ok(w.s.SetLocale(ctx, w.citizen, "en"))
+			for _, n := range w.letters() {
+				w.ok(w.s.NoticeSent(ctx, n.ID)) // of first contact
+			}
+			l := w.signIn(identity.ID{})
+			for _, n := range w.letters() {
+				w.ok(w.s.NoticeSent(ctx, n.ID)) // of signing in
+			}
+			w.ok(w.s.SetPassword(ctx, w.citizen, "x", l.ID, w.from(audit.PasswordChanged, l.ID)))
+			before := w.notices(audit.PasswordChanged)
+			w.ok(w.s.CloseAccount(ctx, w.citizen, l.ID, w.from(audit.CitizenCancelled, l.ID)))
+			// What was sent is gone, what was not goes where it would have gone.
+			got := map[string]notify.Notice{}
+			for _, n := range w.letters() {
+				got[n.Kind] = n
+			}
+			if n := got[string(audit.CitizenCancelled)]; before != 1 || len(got) != 2 || n.Locale != "en" || got[string(audit.PasswordChanged)].Locale != "en" {
+				w.Fatalf("%d, %+v", before, got)
+			}
+			w.ok(w.s.NoticeUnsent(ctx, got[string(audit.CitizenCancelled)].ID, w.now.Add(time.Hour)))
+			w.ok(w.s.NoticeSent(ctx, got[string(audit.PasswordChanged)].ID))
+			if a, b := w.notices(audit.PasswordChanged), w.notices(audit.CitizenCancelled); a != 0 || b != 1 {
+				w.Errorf("%d sent and %d unsent are left", a, b)
+			}
+			w.now = w.now.Add(time.Hour)
+			if again := w.letters(); len(again) != 1 || again[0].Tries != 1 {
+				w.Errorf("tried again: %+v", again)
+			}
+			// In the end the number goes, sent or not.
+			w.now = w.now.Add(24 * time.Hour)
+			if late := w.letters(); len(late) != 0 {
+				w.Errorf("%+v", late)
+			}
+			if _, err := w.s.Sweep(ctx, w.now); err != nil || w.notices(audit.CitizenCancelled) != 0 {
+				w.Errorf("kept for ever: %v", err)
+			}
+		}},
 		{"nobody-is-told-of-yesterday", func(w *world) {
 			w.freeze(identity.CardFrozen)
 			w.now = start.Add(24 * time.Hour)

@@ -108,6 +108,8 @@ func ownChecks() []check {
 			sitting := w.sitting(l)
 			tie := w.tie(l, other, theirs)
 			back := other.tie(theirs, w, l)
+			asked, err := other.asks(theirs, w.citizen, fresh())
+			w.ok(err)
 			w.is("in somebody else's login", w.s.CloseAccount(ctx, w.citizen, theirs.ID, w.from(audit.CitizenCancelled, theirs.ID)), identity.ErrEnded)
 			w.live("after a stranger's try", l, true)
 
@@ -115,7 +117,7 @@ func ownChecks() []check {
 			w.is("twice", closed(w, l), identity.ErrEnded)
 			w.live("the session", l, false)
 			w.accepted("the family", f, false)
-			_, err := w.s.Redeem(ctx, w.redemption(code))
+			_, err = w.s.Redeem(ctx, w.redemption(code))
 			w.is("the code", err, identity.ErrNotFound)
 			_, err = w.s.Flow(ctx, half.ID, half.Browser, w.now)
 			w.is("the half-finished login", err, identity.ErrNotFound)
@@ -142,8 +144,14 @@ func ownChecks() []check {
 				w.Errorf("consents: %v, %v", left, err)
 			}
 			w.told("the application", sitting)
-			if len(other.ties()) != 0 {
-				w.Error("a tie to nobody is left")
+			if left := other.ties(); len(left) != 1 || left[0].ID != asked || left[0].Name != "" || !left[0].Agreed.IsZero() {
+				w.Errorf("whoever asked sees %+v", left)
+			}
+			if n := other.notices(audit.RelativeEnded); n != 2 {
+				w.Errorf("%d notices of ties that ended", n)
+			}
+			if d, k := w.entries(audit.DeviceEnded), w.entries(audit.PasskeyRemoved); d != 3 || k != 1 {
+				w.Errorf("%d devices and %d passkeys are in the trail", d, k)
 			}
 			for name, id := range map[string]identity.ID{"a relative's report": tie, "a report for a relative": back} {
 				w.is(name, w.lose(w.report(loss.Phone, func(r *loss.Report) { r.Tie, r.By, r.ByLogin = id, other.citizen, theirs.ID })), identity.ErrEnded)
@@ -202,17 +210,7 @@ func ownChecks() []check {
 			confirm := func(id identity.ID) error {
 				return w.s.ConfirmPhone(ctx, w.citizen, id, w.event(audit.DeviceConfirmed))
 			}
-			bind := func() authn.Device {
-				e := w.enrolment(l)
-				e.CoolOff = 24 * time.Hour
-				w.ok(w.s.OpenEnrolment(ctx, e))
-				_, err := w.s.ClaimEnrolment(ctx, e.Code, "challenge", w.now.Add(time.Minute), w.now)
-				w.ok(err)
-				d := w.newPhone()
-				d.Created = w.now
-				w.ok(w.s.BindPhone(ctx, e.ID, d, w.now, w.from(audit.DeviceBound, l.ID)))
-				return d
-			}
+			bind := func() authn.Device { return w.waitedFor(l, 24*time.Hour) }
 			_, err := w.s.LatestKey(ctx, w.citizen)
 			w.is("no phone", err, identity.ErrNotFound)
 			phone := bind()
@@ -234,5 +232,35 @@ func ownChecks() []check {
 				w.Error("not in the trail")
 			}
 		}},
+		{"confirmed-beside-another", func(w *world) {
+			ctx := w.Context()
+			l := w.signIn(identity.ID{})
+			strange := w.waitedFor(l, 24*time.Hour) // a phone that nobody has shown
+			until := w.now.Add(24 * time.Hour)
+			w.now = w.now.Add(time.Minute)
+			phone := w.waitedFor(l, 24*time.Hour)
+			confirm := func() error { return w.s.ConfirmPhone(ctx, w.citizen, phone.ID, w.event(audit.DeviceConfirmed)) }
+			w.ok(confirm())
+			if got, err := w.s.Login(ctx, l.token, w.now); err != nil || !got.Cooling.Equal(until) {
+				w.Errorf("cooling until %v, want %v as for the other, %v", got.Cooling, until, err)
+			}
+			w.is("again, for the other", confirm(), identity.ErrConflict)
+			w.ok(w.lose(w.report(loss.Device, func(r *loss.Report) { r.Device, r.Keep = strange.ID, l.ID })))
+			w.live("the session", l, true)
+		}},
 	}
+}
+
+// waitedFor is a phone that was bound now, and for which the citizen waits.
+func (w *world) waitedFor(l session, wait time.Duration) authn.Device {
+	w.Helper()
+	e := w.enrolment(l)
+	e.CoolOff = wait
+	w.ok(w.s.OpenEnrolment(w.Context(), e))
+	_, err := w.s.ClaimEnrolment(w.Context(), e.Code, "challenge", w.now.Add(time.Minute), w.now)
+	w.ok(err)
+	d := w.newPhone()
+	d.Created = w.now
+	w.ok(w.s.BindPhone(w.Context(), e.ID, d, w.now, w.from(audit.DeviceBound, l.ID)))
+	return d
 }

@@ -25,7 +25,7 @@ const (
 // do, to what may happen once: of many at the same time exactly one wins.
 func Race(t *testing.T, open func(t testing.TB) []*storage.Store) {
 	stores := open(t)
-	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces(), deviceRaces(), admissionRaces(), staffRaces()) {
+	for _, r := range slices.Concat(races(), onceRaces(), protocolRaces(), deviceRaces(), admissionRaces(), staffRaces(), overtakenRaces()) {
 		t.Run(r.name, func(t *testing.T) {
 			for range rounds {
 				w := newWorld(t, stores[0])

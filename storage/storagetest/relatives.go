@@ -1,12 +1,14 @@
 package storagetest
 
 import (
+	"slices"
 	"time"
 
 	"ecardid/audit"
 	"ecardid/authn"
 	"ecardid/authn/loss"
 	"ecardid/identity"
+	"ecardid/storage"
 )
 
 // name has the world's citizen name the other, by a number only this call knows.
@@ -112,6 +114,56 @@ func relativeChecks() []check {
 			w.is("one more", w.name(l, identity.ID{}, fresh()), identity.ErrConflict)
 			w.ok(w.s.EndOtherLogins(w.Context(), w.citizen, identity.ID{}, w.event(audit.LoginsEnded)))
 			w.is("from a login that ended", end(w, l, w.ties()[0].ID), identity.ErrEnded)
+		}},
+		{"nobody-costs-as-much", func(w *world) {
+			other := w.beside()
+			l := w.signIn(identity.ID{})
+			asked := func(whom identity.ID) []string {
+				w.Helper()
+				counted := *w
+				ctx, count := storage.WithQueryCount(w.ctx)
+				counted.ctx = ctx
+				w.ok(counted.name(l, whom, fresh()))
+				return count.SQL()
+			}
+			somebody, nobody := asked(other.citizen), asked(identity.ID{})
+			if len(somebody) < 5 || !slices.Equal(somebody, nobody) {
+				w.Errorf("of a number that is somebody's:\n%q\nand nobody's:\n%q", somebody, nobody)
+			}
+			if other.notices(audit.RelativeAsked) != 1 || w.entries(audit.RelativeAsked) != 0 || w.notices(audit.RelativeAsked) != 0 {
+				w.Error("somebody else hears of it")
+			}
+		}},
+		{"a-question-does-not-outlive-what-it-was-asked-with", func(w *world) {
+			other := w.beside()
+			l, there := w.signIn(identity.ID{}), other.signIn(identity.ID{})
+			tie := w.tie(l, other, there)
+			id, err := w.asks(l, other.citizen, fresh())
+			w.ok(err)
+			theirs, err := other.asks(there, w.citizen, fresh())
+			w.ok(err)
+			w.ok(w.s.SetPassword(w.Context(), w.citizen, "x", l.ID, w.from(audit.PasswordChanged, l.ID)))
+			w.is("agreed to afterwards", w.s.AgreeRelative(w.Context(), id, other.from(audit.RelativeAgreed, there.ID)), identity.ErrNotFound)
+			if mine := w.ties(); len(mine) != 2 || mine[0].ID != tie && mine[1].ID != tie || mine[0].ID != theirs && mine[1].ID != theirs {
+				w.Errorf("a tie, or what somebody else asked, went with it: %+v", mine)
+			}
+		}},
+		{"reset-with-the-factors", func(w *world) {
+			other := w.beside()
+			l, there := w.signIn(identity.ID{}), other.signIn(identity.ID{})
+			w.bindPhone(l)
+			w.addPasskey(l, true)
+			tie, back := w.tie(l, other, there), other.tie(there, w, l)
+			code := fresh()
+			w.ok(w.s.ResetFactors(w.Context(), w.citizen, code, w.now.Add(time.Hour), w.event(audit.FactorsReset)))
+			w.ok(w.s.Activate(w.Context(), w.citizen, code, password, greeting, w.event(audit.CitizenActivated)))
+			w.is("a report by whom a stranger may have named", w.lose(w.report(loss.Card, by(w, tie, other, there))), identity.ErrNotFound)
+			if left := other.ties(); len(left) != 1 || left[0].ID != back || other.notices(audit.RelativeEnded) != 1 {
+				w.Errorf("of the ties there is %+v", left)
+			}
+			if d, k := w.entries(audit.DeviceEnded), w.entries(audit.PasskeyRemoved); d != 2 || k != 1 {
+				w.Errorf("%d devices and %d passkeys are in the trail", d, k)
+			}
 		}},
 		{"reports", func(w *world) {
 			other, stranger := w.beside(), w.beside()

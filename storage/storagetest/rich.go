@@ -144,6 +144,7 @@ func (w *world) read(l session, f family, cookie []byte, key authn.Passkey, phon
 		func() error { return s.Forgive(ctx, fresh()) },
 		func() error { return s.Refund(ctx, fresh()) },
 		func() error { return s.Settle(ctx, fresh(), fresh(), fresh()) },
+		func() error { return s.Believe(ctx, fresh(), fresh(), fresh()) },
 		func() error { return s.DropFlow(ctx, identity.NewID()) },
 		func() error { _, _, err := s.Browser(ctx, cookie, w.now); return ignore(err, identity.ErrNotFound) },
 		func() error {

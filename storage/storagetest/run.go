@@ -24,7 +24,7 @@ func Run(t *testing.T, open func(t testing.TB) *storage.Store) {
 		{"factors", factorChecks()}, {"passkeys", passkeyChecks()}, {"devices", deviceChecks()}, {"phones", phoneChecks()}, {"grants", grantChecks()},
 		{"refreshes", refreshChecks()}, {"tokens", tokenChecks()}, {"consents", consentChecks()}, {"registry", registryChecks()},
 		{"once", onceChecks()}, {"exchange", exchangeChecks()}, {"farewells", farewellChecks()}, {"registrations", registrationChecks()}, {"admission", admissionChecks()}, {"watch", watchChecks()},
-		{"device-codes", deviceCodeChecks()}, {"loss", lossChecks()}, {"own", ownChecks()}, {"relatives", relativeChecks()}, {"citizens", citizenChecks()}, {"risk", riskChecks()}, {"signals", signalChecks()}, {"notices", noticeChecks()}, {"liveness", livenessChecks()}, {"journal", journalChecks()}, {"staff", staffChecks()},
+		{"device-codes", deviceCodeChecks()}, {"loss", lossChecks()}, {"own", ownChecks()}, {"relatives", relativeChecks()}, {"citizens", citizenChecks()}, {"risk", riskChecks()}, {"signals", signalChecks()}, {"telling", tellingChecks()}, {"notices", noticeChecks()}, {"liveness", livenessChecks()}, {"journal", journalChecks()}, {"staff", staffChecks()}, {"overtaken", overtakenChecks()},
 	} {
 		t.Run(subject.name, func(t *testing.T) {
 			for _, c := range subject.checks {

@@ -221,7 +221,7 @@ func signalChecks() []check {
 			w.hears("suspended", st, device)
 			e := w.from(audit.DeviceRestored, l.ID)
 			e.Device = phone.ID
-			w.ok(w.s.RestoreDevice(ctx, w.citizen, phone.ID, true, e))
+			w.ok(w.s.RestoreDevice(ctx, w.citizen, phone.ID, true, 0, e))
 			w.hears("restored", st, device)
 			e.Kind = audit.DeviceEnded
 			w.ok(w.s.EndDevice(ctx, w.citizen, phone.ID, identity.DeviceLost, nil, e))

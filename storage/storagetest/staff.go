@@ -54,6 +54,24 @@ func (w *world) join(roles ...console.Role) clerk {
 	return c
 }
 
+// staffSession is one that another key of theirs opened.
+func (w *world) staffSession(c clerk) []byte {
+	w.Helper()
+	in, token := c.in, fresh()
+	in.ID = identity.NewID()
+	w.ok(w.s.OpenStaffSession(w.Context(), in, token, c.key.ID, identity.ID{}, w.staffEvent(audit.StaffSignedIn, c.Staff)))
+	return token
+}
+
+// file asks for an order.
+func (w *world) file(r console.Request) (console.Request, error) {
+	r.ID, r.State, r.Created, r.Expires = identity.NewID(), console.RequestOpen, w.now, w.now.Add(console.RequestLife)
+	for _, o := range r.Order.Each() {
+		r.Warrants = append(r.Warrants, console.Warrant{ID: identity.NewID(), Order: o})
+	}
+	return r, w.s.FileRequest(w.Context(), r, audit.Event{Kind: audit.RequestFiled, At: w.now, Actor: audit.BySystem})
+}
+
 func (w *world) order(n int) console.Order {
 	o := console.Order{Act: console.BulkLoss, Value: "phone", Reason: "在地铁上被偷"}
 	for range n {
@@ -85,7 +103,7 @@ func (w *world) perform(by clerk, warrant identity.ID) error {
 
 func (w *world) stateOf(id identity.ID) console.RequestState {
 	w.Helper()
-	r, err := w.s.StaffRequest(w.Context(), id, w.now)
+	r, err := w.s.StaffRequest(w.Context(), id)
 	w.ok(err)
 	return r.State
 }
@@ -164,7 +182,17 @@ func staffChecks() []check {
 			k.Credential.SignCount = 5
 			w.ok(w.s.UseStaffKey(w.Context(), k))
 			w.is("the same count", w.s.UseStaffKey(w.Context(), k), identity.ErrSpent)
-			w.ok(w.s.DisableStaffKey(w.Context(), k.ID, w.staffEvent(audit.StaffKeyCloned, c.Staff)))
+			other := w.staffSession(c)
+			r := w.ask(c, 1)
+			cloned := audit.Event{Kind: audit.StaffKeyCloned, At: w.now, Actor: audit.BySystem}
+			w.ok(w.s.DisableStaffKey(w.Context(), k.ID, cloned))
+			w.is("twice", w.s.DisableStaffKey(w.Context(), k.ID, cloned), identity.ErrNotFound)
+			_, err0 := w.s.StaffSession(w.Context(), other, w.now)
+			w.is("a session of another key", err0, identity.ErrNotFound)
+			w.is("an act under way", w.perform(c, identity.ID{}), identity.ErrEnded)
+			if got := w.stateOf(r.ID); got != console.RequestDropped {
+				w.Errorf("the request: %s", got)
+			}
 			_, _, err := w.s.StaffKey(w.Context(), k.Credential.ID)
 			w.is("disabled", err, identity.ErrNotFound)
 			_, err = w.s.StaffSession(w.Context(), c.token, w.now)
@@ -215,7 +243,7 @@ func staffChecks() []check {
 		{"four eyes", func(w *world) {
 			asker, one, two := w.join(console.DeviceOfficer), w.join(console.SecurityOfficer), w.join(console.SecurityOfficer)
 			r := w.ask(asker, 2)
-			got, err := w.s.StaffRequest(w.Context(), r.ID, w.now)
+			got, err := w.s.StaffRequest(w.Context(), r.ID)
 			w.ok(err)
 			if got.By.ID != asker.ID || got.Order.Reason != r.Order.Reason || len(got.Warrants) != 2 || got.Warrants[1].Order.Citizen != r.Order.Many[1] || got.Warrants[0].State != console.WarrantReady {
 				w.Errorf("%+v", got)
@@ -248,7 +276,7 @@ func staffChecks() []check {
 			}
 			_, err = w.approve(one, r, 2)
 			w.is("once more", err, identity.ErrConflict)
-			listed, err := w.s.ListRequests(w.Context(), w.now, 100)
+			listed, err := w.s.ListRequests(w.Context(), asker.Staff, w.now, 100)
 			w.ok(err)
 			if !slices.ContainsFunc(listed, func(l console.Request) bool { return l.ID == r.ID && l.State == console.RequestDone }) {
 				w.Error("not in the list")
@@ -290,6 +318,93 @@ func staffChecks() []check {
 				w.Error("the approval of somebody deactivated still counts")
 			}
 		}},
+		{"one request at a time for one thing, and so many of one person", func(w *world) {
+			asker, other, one := w.join(console.Registrar), w.join(console.Registrar), w.join(console.SecurityOfficer)
+			unfreeze := console.Order{Act: console.CardUnfreeze, Citizen: identity.NewID(), Reason: "本人到柜台核验身份"}
+			r, err := w.file(console.Request{Order: unfreeze, By: asker.Staff})
+			w.ok(err)
+			_, err = w.file(console.Request{Order: unfreeze, By: other.Staff})
+			w.is("the same by somebody else", err, identity.ErrConflict)
+			_, err = w.file(console.Request{Order: unfreeze, Client: "calls"})
+			w.is("the same by a program", err, identity.ErrConflict)
+			all, err := w.approve(one, r, 1)
+			w.ok(err)
+			_, err = w.file(console.Request{Order: unfreeze, By: other.Staff})
+			w.is("while it is carried out", err, identity.ErrConflict)
+			if !all {
+				w.Error("one was not all")
+			}
+			w.ok(w.perform(one, r.Warrants[0].ID))
+			r, err = w.file(console.Request{Order: unfreeze, By: asker.Staff})
+			w.ok(err)
+			w.ok(w.s.RejectRequest(w.Context(), r.ID, console.RequestRejected, w.staffEvent(audit.RequestRejected, one.Staff)))
+			_, err = w.file(console.Request{Order: unfreeze, By: asker.Staff})
+			w.ok(err)
+			w.now = w.now.Add(console.RequestLife)
+			_, err = w.file(console.Request{Order: unfreeze, By: asker.Staff})
+			w.ok(err)
+			for range console.MaxOpen - 1 {
+				w.ask(asker, 1)
+			}
+			_, err = w.file(console.Request{Order: w.order(1), By: asker.Staff})
+			w.is("one too many", err, identity.ErrConflict)
+			w.ask(other, 1)
+		}},
+		{"a list holds what its reader may see", func(w *world) {
+			c := w.citizen
+			region, err := w.s.RegionOf(w.Context(), c)
+			w.ok(err)
+			asker, officer, admin := w.join(console.Registrar), w.join(console.SecurityOfficer), w.join(console.Administrator)
+			r, err := w.file(console.Request{Order: console.Order{Act: console.CardUnfreeze, Citizen: c, Reason: "本人到柜台核验身份"}, By: asker.Staff})
+			w.ok(err)
+			sees := func(who console.Staff, unit string, n int) bool {
+				who.Unit = unit
+				all, err := w.s.ListRequests(w.Context(), who, w.now, n)
+				w.ok(err)
+				return slices.ContainsFunc(all, func(l console.Request) bool { return l.ID == r.ID })
+			}
+			w.now = w.now.Add(time.Second)
+			for range 3 {
+				closed := w.ask(asker, 1)
+				w.ok(w.s.RejectRequest(w.Context(), closed.ID, console.RequestRejected, w.staffEvent(audit.RequestRejected, officer.Staff)))
+			}
+			if !sees(asker.Staff, "", 1) {
+				w.Error("an open one is behind those that are over")
+			}
+			if !sees(officer.Staff, "", 1000) || sees(admin.Staff, "", 1000) {
+				w.Error("who may approve sees it, and nobody else")
+			}
+			if region != "" && (!sees(officer.Staff, region[:2], 1000) || sees(officer.Staff, "99", 1000)) {
+				w.Error("units")
+			}
+		}},
+		{"an invitation ends with who asked for it", func(w *world) {
+			admin, keeper, officer := w.join(console.Administrator), w.join(console.Administrator), w.join(console.SecurityOfficer)
+			id, hash := identity.NewID(), fresh()
+			r, err := w.file(console.Request{Order: console.Order{Act: console.StaffInvite, Value: id.String(), Reason: "新同事负责登记"}, By: admin.Staff})
+			w.ok(err)
+			_, err = w.approve(officer, r, 1)
+			w.ok(err)
+			e := w.staffEvent(audit.StaffAdded, officer.Staff)
+			e.Warrant = r.Warrants[0].ID
+			w.ok(w.s.InviteStaff(w.Context(), console.Staff{ID: id, Name: "s-" + id.String(), Roles: []console.Role{console.Registrar}}, hash, w.now.Add(time.Hour), e))
+			_, err = w.s.StaffByInvitation(w.Context(), id, hash, w.now)
+			w.ok(err)
+			gone := admin.Staff
+			gone.State = console.StaffDeactivated
+			w.ok(w.s.SetStaff(w.Context(), gone, w.staffEvent(audit.StaffDeactivated, keeper.Staff)))
+			_, err = w.s.StaffByInvitation(w.Context(), id, hash, w.now)
+			w.is("afterwards", err, identity.ErrNotFound)
+		}},
+		{"what a program asked for ends with it", func(w *world) {
+			id := w.client
+			r, err := w.file(console.Request{Order: console.Order{Act: console.CardUnfreeze, Citizen: identity.NewID(), Reason: "来电人要求办理"}, Client: id})
+			w.ok(err)
+			w.ok(w.s.SuspendClient(w.Context(), id, w.now, audit.Event{Kind: audit.ClientSuspended, At: w.now, Actor: audit.ByOperator, Client: id}))
+			if got := w.stateOf(r.ID); got != console.RequestDropped {
+				w.Errorf("the request: %s", got)
+			}
+		}},
 		{"an act that comes to nothing spends no warrant", func(w *world) {
 			asker, one := w.join(console.DeviceOfficer), w.join(console.SecurityOfficer)
 			r := w.ask(asker, 1)
@@ -309,6 +424,14 @@ func staffRaces() []race {
 			s, hash := w.invite(console.Registrar)
 			return func(w *world, _ int) error {
 				return w.s.AcceptInvitation(w.Context(), hash, w.staffKey(s.ID), audit.Event{Kind: audit.StaffJoined, At: w.now, Actor: s.By()})
+			}, nil
+		}},
+		{"of many who ask for the same one does", []error{identity.ErrConflict}, func(w *world) (func(*world, int) error, func()) {
+			asker := w.join(console.Registrar)
+			o := console.Order{Act: console.CardUnfreeze, Citizen: identity.NewID(), Reason: "本人到柜台核验身份"}
+			return func(w *world, _ int) error {
+				_, err := w.file(console.Request{Order: o, By: asker.Staff})
+				return err
 			}, nil
 		}},
 		{"a warrant is used once", []error{identity.ErrSpent}, func(w *world) (func(*world, int) error, func()) {

@@ -99,7 +99,7 @@ func watchChecks() []check {
 			note(w, audit.Kind("calm.alarm."), nil)
 			note(w, kind, func(e *audit.Event) { e.At = w.now.AddDate(0, 0, 1) })
 			mine := func() (all []console.Alarm) {
-				found, err := w.s.Alarms(ctx, 0, 500)
+				found, err := w.s.Alarms(ctx, "", 0, 500)
 				w.ok(err)
 				for _, a := range found {
 					if !strings.HasPrefix(string(a.Kind), "alarm.") {
@@ -115,13 +115,13 @@ func watchChecks() []check {
 			if len(found) != 2 || !found[0].Seen.IsZero() || found[0].At.Before(found[1].At) {
 				w.Fatalf("%+v", found)
 			}
-			older, err := w.s.Alarms(ctx, found[0].Seq, 1)
+			older, err := w.s.Alarms(ctx, "", found[0].Seq, 1)
 			if err != nil || len(older) != 1 || older[0].Seq >= found[0].Seq {
 				w.Errorf("%+v, %v", older, err)
 			}
-			before, err := w.s.UnseenAlarms(ctx, w.now)
+			before, err := w.s.UnseenAlarms(ctx, "", w.now)
 			w.ok(err)
-			counts, err := w.s.AlarmCounts(ctx, w.now)
+			counts, err := w.s.AlarmCounts(ctx, "", w.now)
 			w.ok(err)
 			counts = slices.DeleteFunc(counts, func(c console.AlarmCount) bool { return "alarm."+c.Rule != string(kind) })
 			if len(counts) != 2 || counts[0].Count != 1 || counts[0].Day.Sub(counts[1].Day) != 24*time.Hour || w.now.Sub(counts[1].Day) > 24*time.Hour || counts[1].Day.After(w.now) {
@@ -136,7 +136,7 @@ func watchChecks() []check {
 			if err != nil || !a.Seen.Equal(w.now) || a.Note != "looked[31m into" {
 				w.Errorf("%+v, %v", a, err)
 			}
-			if after, err := w.s.UnseenAlarms(ctx, w.now); err != nil || after != before-1 {
+			if after, err := w.s.UnseenAlarms(ctx, "", w.now); err != nil || after != before-1 {
 				w.Errorf("%d after %d, %v", after, before, err)
 			}
 			if n := w.entries(audit.AlarmSeen); n != 1 {
@@ -145,6 +145,41 @@ func watchChecks() []check {
 			calm := w.walk(console.Search{Citizen: w.citizen, Kind: "calm."}, 10)
 			_, err = w.s.Alarm(ctx, calm[0].Seq)
 			w.is("an entry that is no alarm", err, identity.ErrNotFound)
+		}},
+		// An alarm about a citizen is theirs who serve the citizen (SECURITY AD1).
+		{"alarms-of-a-unit", func(w *world) {
+			ctx := w.Context()
+			region, err := w.s.RegionOf(ctx, w.citizen)
+			w.ok(err)
+			w.now = w.now.AddDate(7, 0, int(w.citizen[2]))
+			kind := audit.Kind("alarm.unit-" + strings.ToLower(w.citizen.String()[:8]))
+			note(w, kind, nil)
+			note(w, kind, func(e *audit.Event) { e.Citizen = identity.ID{} })
+			for unit, want := range map[string]int{"": 2, region[:2]: 2, region: 2, "99": 1, region + "0": 1} {
+				found, err := w.s.Alarms(ctx, unit, 0, 500)
+				w.ok(err)
+				got := 0
+				for _, a := range found {
+					if a.Kind != kind {
+						continue
+					}
+					got++
+					if !a.Citizen.IsZero() && a.Region != region || !a.For(console.Staff{Unit: unit}) {
+						w.Errorf("of %q: %+v", unit, a)
+					}
+				}
+				counts, err := w.s.AlarmCounts(ctx, unit, w.now)
+				w.ok(err)
+				i := slices.IndexFunc(counts, func(c console.AlarmCount) bool { return "alarm."+c.Rule == string(kind) })
+				if i < 0 || counts[i].Count != want || got != want {
+					w.Errorf("of %q: %d, and %+v", unit, got, counts)
+				}
+			}
+			all, err := w.s.UnseenAlarms(ctx, "", w.now)
+			w.ok(err)
+			if fewer, err := w.s.UnseenAlarms(ctx, "99", w.now); err != nil || fewer >= all {
+				w.Errorf("%d of %d, %v", fewer, all, err)
+			}
 		}},
 	}
 }

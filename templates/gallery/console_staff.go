@@ -23,7 +23,8 @@ func consoleStaff() []Sample {
 	done := asked
 	done.Act, done.State = "bulk.loss", "approved"
 	problem := templates.Desk{Problem: templates.Say(templates.ConsoleProblemReason)}
-	lines := []templates.ConsoleLine{{What: "citizen", Name: "欧**"}, {What: "devices", Count: 2}, {What: "sessions", Count: 3}, {What: "grants", Count: 12}}
+	whom := &templates.ConsoleWhom{Name: "欧**", Card: "T******01", URL: "/console/citizens/" + request}
+	lines := []templates.ConsoleLine{{What: "devices", Count: 2}, {What: "sessions", Count: 3}, {What: "grants", Count: 12}}
 	return []Sample{
 		{"console-sign-in", templates.Console{Page: templates.ConsoleSignIn{Passkey: ceremony}}},
 		{"console-sign-in-welcome", templates.Console{Page: templates.ConsoleSignIn{Desk: templates.Desk{Notice: templates.Say(templates.ConsoleNoticeWelcome)}, Passkey: ceremony}}},
@@ -32,13 +33,14 @@ func consoleStaff() []Sample {
 		{"console-home", staffDesk("home", "security-officer", templates.ConsoleHome{Started: day(22, 8, 30), Expires: day(22, 20, 30), Alarms: 2, Waiting: []templates.ConsoleRequest{asked}, Mine: []templates.ConsoleRequest{done}})},
 		{"console-home-nothing", staffDesk("home", "administrator", templates.ConsoleHome{Started: day(22, 8, 30), Expires: day(22, 20, 30), Alarms: -1})},
 		{"console-step-up", staffDesk("", "device-officer", templates.ConsoleStepUp{Act: "card.freeze", Passkey: ceremony, BackURL: "/console"})},
-		{"console-act", staffDesk("", "device-officer", templates.ConsoleAct{Act: "loss.report", Lines: lines, Reason: true, Fields: []templates.ConsoleField{{Name: "value", Value: "phone"}}, BackURL: "/console"})},
+		{"console-act", staffDesk("", "device-officer", templates.ConsoleAct{Act: "loss.report", Whom: whom, Lines: lines, Reason: true, Fields: []templates.ConsoleField{{Name: "value", Value: "phone"}}, BackURL: "/console"})},
 		{"console-act-request", staffDesk("", "registrar", templates.ConsoleAct{Desk: problem, Act: "card.unfreeze", Reason: true, Needs: 1, Typed: "短", BackURL: "/console"})},
 		{"console-act-blocked", staffDesk("", "registrar", templates.ConsoleAct{Desk: templates.Desk{Problem: templates.Say(templates.ConsoleProblemConflict)}, Act: "card.unfreeze", Blocked: true, BackURL: "/console"})},
 		{"console-done", staffDesk("", "device-officer", templates.ConsoleDone{Act: "loss.report", Told: "4821-0931-7742", BackURL: "/console"})},
+		{"console-done-half", staffDesk("", "administrator", templates.ConsoleDone{Act: "staff.invite", Told: "k3J8v0dQx2mZrT5uYwB7nPcL1aE", BackURL: "/console"})},
 		{"console-requests", staffDesk("requests", "security-officer", templates.ConsoleRequests{Requests: []templates.ConsoleRequest{asked, done}})},
 		{"console-requests-none", staffDesk("requests", "registrar", templates.ConsoleRequests{})},
-		{"console-request", staffDesk("requests", "security-officer", templates.ConsoleOneRequest{ConsoleRequest: asked, Lines: lines, Needs: 1, MayApprove: true,
+		{"console-request", staffDesk("requests", "security-officer", templates.ConsoleOneRequest{ConsoleRequest: asked, Whom: whom, Lines: lines, Needs: 1, MayApprove: true,
 			Orders: []templates.ConsoleOrder{{Subject: request, State: "ready"}}})},
 		{"console-request-mine", staffDesk("requests", "registrar", templates.ConsoleOneRequest{ConsoleRequest: asked, Needs: 2, Approved: []templates.Text{"li.na"}, MayDrop: true})},
 		{"console-request-continue", staffDesk("requests", "security-officer", templates.ConsoleOneRequest{ConsoleRequest: done, Needs: 1, Approved: []templates.Text{"li.na"}, MayContinue: true, Told: "/console/invitation/" + request,

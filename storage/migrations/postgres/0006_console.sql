@@ -7,7 +7,8 @@ ALTER TABLE citizens ADD COLUMN region text;
 ALTER TABLE staff
     ADD COLUMN unit      text   NOT NULL DEFAULT '',
     ADD COLUMN version   bigint NOT NULL DEFAULT 1,
-    ADD COLUMN last_seen bigint;
+    ADD COLUMN last_seen bigint,
+    ADD COLUMN invited_by bytea; -- who asked for their invitation at the console; NULL when the operator invited them
 
 -- The roles of before are no roles any more. Nobody has ever signed in with one.
 UPDATE staff SET state = 'deactivated', invitation = NULL WHERE roles <> '["auditor"]';
@@ -45,13 +46,20 @@ CREATE TABLE staff_requests (
     id          bytea  PRIMARY KEY,
     orders      bytea  NOT NULL,
     staff_id    bytea, -- who asked; NULL for a program
+    unit        text   NOT NULL DEFAULT '', -- of who asked, when they did
     client_id   text   NOT NULL DEFAULT '',
+    citizen_id  bytea, -- whom it is about, if it is one
+    act         text   NOT NULL,
+    subject     bytea  UNIQUE, -- hash of the act and its subject: one at a time waits; NULL when it is over
     state       text   NOT NULL,
     created_at  bigint NOT NULL,
     expires_at  bigint NOT NULL,
     ended_at    bigint
 );
 CREATE INDEX staff_requests_created ON staff_requests (created_at);
+CREATE INDEX staff_requests_staff ON staff_requests (staff_id);
+CREATE INDEX staff_requests_client ON staff_requests (client_id) WHERE client_id <> '';
+CREATE INDEX staff_requests_citizen ON staff_requests (citizen_id);
 
 CREATE TABLE staff_approvals (
     request_id  bytea  NOT NULL,

@@ -1,7 +1,8 @@
 -- Shared Signals: who wants to hear of citizens, and what waits to be told.
 
 -- due_at is when the next push is tried; whoever carries one moves it. credential is the
--- Authorization header that goes with it, sealed.
+-- Authorization header that goes with it, sealed. lost_at is when something was not kept
+-- because too much waited.
 CREATE TABLE streams (
     id            bytea  PRIMARY KEY,
     client_id     text   NOT NULL UNIQUE,
@@ -18,7 +19,8 @@ CREATE TABLE streams (
     verified_at   bigint,
     delivered_at  bigint,
     failures      bigint NOT NULL DEFAULT 0,
-    problem       text   NOT NULL DEFAULT ''
+    problem       text   NOT NULL DEFAULT '',
+    lost_at       bigint
 );
 
 -- The outbox, in order.
@@ -48,3 +50,7 @@ ALTER TABLE notices
     ADD COLUMN due_at bigint DEFAULT 0,
     ADD COLUMN tries  bigint NOT NULL DEFAULT 0;
 CREATE INDEX notices_due ON notices (at) WHERE due_at IS NOT NULL;
+
+-- Of a citizen who withdrew consent a client hears nothing more, whatever else it still
+-- hears about grants that have ended.
+ALTER TABLE grants ADD COLUMN withdrawn boolean NOT NULL DEFAULT false;

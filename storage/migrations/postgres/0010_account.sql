@@ -14,3 +14,15 @@ CREATE TABLE relatives (
     UNIQUE (citizen_id, number)
 );
 CREATE INDEX relatives_relative ON relatives (relative_id) WHERE relative_id IS NOT NULL;
+
+-- Where a notice goes whose citizen has closed the account, and in which language: a sealed
+-- number, for as long as the notice waits. Others go where the citizen is reached by then.
+ALTER TABLE notices
+    ADD COLUMN phone  bytea,
+    ADD COLUMN locale text;
+CREATE INDEX notices_last ON notices (at) WHERE phone IS NOT NULL;
+
+-- Until when each phone or authenticator is waited for; the citizen waits for the last of
+-- those in use. Of what was bound before nobody knows which one it is, so it is each.
+ALTER TABLE devices ADD COLUMN cooling_until bigint;
+UPDATE devices SET cooling_until = (SELECT c.cooling_until FROM citizens c WHERE c.id = devices.citizen_id) WHERE kind <> 'browser';

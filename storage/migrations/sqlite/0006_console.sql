@@ -7,6 +7,8 @@ ALTER TABLE citizens ADD COLUMN region TEXT;
 ALTER TABLE staff ADD COLUMN unit      TEXT    NOT NULL DEFAULT '';
 ALTER TABLE staff ADD COLUMN version   INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE staff ADD COLUMN last_seen INTEGER;
+-- who asked for their invitation at the console; NULL when the operator invited them
+ALTER TABLE staff ADD COLUMN invited_by BLOB;
 
 -- The roles of before are no roles any more. Nobody has ever signed in with one.
 UPDATE staff SET state = 'deactivated', invitation = NULL WHERE roles <> '["auditor"]';
@@ -44,13 +46,20 @@ CREATE TABLE staff_requests (
     id          BLOB    NOT NULL PRIMARY KEY,
     orders      BLOB    NOT NULL,
     staff_id    BLOB, -- who asked; NULL for a program
+    unit        TEXT    NOT NULL DEFAULT '', -- of who asked, when they did
     client_id   TEXT    NOT NULL DEFAULT '',
+    citizen_id  BLOB, -- whom it is about, if it is one
+    act         TEXT    NOT NULL,
+    subject     BLOB UNIQUE, -- hash of the act and its subject: one at a time waits; NULL when it is over
     state       TEXT    NOT NULL,
     created_at  INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL,
     ended_at    INTEGER
 ) STRICT;
 CREATE INDEX staff_requests_created ON staff_requests (created_at);
+CREATE INDEX staff_requests_staff ON staff_requests (staff_id);
+CREATE INDEX staff_requests_client ON staff_requests (client_id) WHERE client_id <> '';
+CREATE INDEX staff_requests_citizen ON staff_requests (citizen_id);
 
 CREATE TABLE staff_approvals (
     request_id  BLOB    NOT NULL,

@@ -1,7 +1,8 @@
 -- Shared Signals: who wants to hear of citizens, and what waits to be told.
 
 -- due_at is when the next push is tried; whoever carries one moves it. credential is the
--- Authorization header that goes with it, sealed.
+-- Authorization header that goes with it, sealed. lost_at is when something was not kept
+-- because too much waited.
 CREATE TABLE streams (
     id            BLOB    NOT NULL PRIMARY KEY,
     client_id     TEXT    NOT NULL UNIQUE,
@@ -18,7 +19,8 @@ CREATE TABLE streams (
     verified_at   INTEGER,
     delivered_at  INTEGER,
     failures      INTEGER NOT NULL DEFAULT 0,
-    problem       TEXT    NOT NULL DEFAULT ''
+    problem       TEXT    NOT NULL DEFAULT '',
+    lost_at       INTEGER
 ) STRICT;
 
 -- The outbox, in order.
@@ -47,3 +49,7 @@ CREATE TABLE stream_exceptions (
 ALTER TABLE notices ADD COLUMN due_at INTEGER DEFAULT 0;
 ALTER TABLE notices ADD COLUMN tries  INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX notices_due ON notices (at) WHERE due_at IS NOT NULL;
+
+-- Of a citizen who withdrew consent a client hears nothing more, whatever else it still
+-- hears about grants that have ended.
+ALTER TABLE grants ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;
