@@ -209,6 +209,9 @@ func TestTesterTakenOff(t *testing.T) {
 	}
 	a := *c.Admission
 	a.Testers = []identity.ID{h.citizens[1]}
+	for _, scope := range c.Scopes() { // written at the console it names them
+		a.Scopes = append(a.Scopes, oauth.Basis{Scope: scope})
+	}
 	e := audit.Event{Kind: audit.ClientPrepared, At: h.clock.Now(), Actor: audit.BySystem, Client: rp}
 	if err := h.store.MoveClient(t.Context(), rp, oauth.Transition{Revision: revision, To: oauth.ClientTesting, Admission: &a}, e); err != nil {
 		t.Fatal(err)
