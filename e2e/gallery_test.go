@@ -74,7 +74,7 @@ type look struct {
 	dark   bool
 }
 
-// TestGallery looks at every page in both languages, plain and in elder mode: no
+// TestGallery looks at every page in both languages, one plain and one in elder mode: no
 // finding of axe-core, no report of the Content-Security-Policy, no sideways
 // scrolling on a small phone, and a screenshot of each to look through. In the dark
 // only colours differ, so only contrast is measured again.
@@ -83,9 +83,7 @@ func TestGallery(t *testing.T) {
 	base := strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
 	for _, l := range []look{
 		{"zh-CN", templates.ZhCN, "off", false},
-		{"zh-CN-elder", templates.ZhCN, "on", false},
-		{"en", templates.En, "off", false},
-		{"en-elder", templates.En, "on", false},
+		{"en-elder", templates.En, "on", false}, // what has room here has room in smaller letters
 		{"zh-CN-dark", templates.ZhCN, "off", true},
 	} {
 		t.Run(l.name, func(t *testing.T) {
