@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"ecardid/internal/exchange"
 	"ecardid/internal/secret"
 )
 
@@ -13,29 +14,15 @@ import (
 const (
 	loginCookie = "__Host-login" // the session
 	trustCookie = "__Host-td"    // the trusted browser; never a factor
-	tokenBytes  = 32
-	tokenLen    = 43 // of tokenBytes in base64url
+	tokenBytes  = exchange.TokenBytes
 )
 
-// readCookie returns the one cookie of that name. Two of one name are ambiguous:
-// somebody planted one, and neither counts (SECURITY SS4).
-func readCookie(r *http.Request, name string) (secret.Value, bool) {
-	cs := r.CookiesNamed(name)
-	if len(cs) != 1 || len(cs[0].Value) != tokenLen {
-		return secret.Value{}, false
-	}
-	return secret.Of(cs[0].Value), true
-}
+func readCookie(r *http.Request, name string) (secret.Value, bool) { return exchange.Cookie(r, name) }
 
 func setCookie(w http.ResponseWriter, name string, v secret.Value, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: v.Reveal(), Path: "/", MaxAge: int(life / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	exchange.SetCookie(w, name, v, life, http.SameSiteLaxMode)
 }
 
 func dropCookie(w http.ResponseWriter, name string) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	exchange.DropCookie(w, name, http.SameSiteLaxMode)
 }

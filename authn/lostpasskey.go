@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -77,53 +76,17 @@ func (s *Service) lossFinish(r *http.Request, body []byte) (any, error) {
 	refuse := func(citizen identity.ID, reason string) error {
 		return errors.Join(errPasskey, s.refusedWithin(r, g, citizen, reason))
 	}
-	c, err := s.takeCeremony(ctx, body, passkey.SignIn, owner)
-	if errors.Is(err, identity.ErrNotFound) {
-		return nil, refuse(identity.ID{}, "no such challenge")
-	}
+	anybody := func(identity.ID) bool { return true }
+	j, err := s.assertion(r, body, passkey.SignIn, owner, anybody, refuse)
 	if err != nil {
 		return nil, err
 	}
-	var key Passkey
-	var acc Account
-	res, err := s.Passkeys.FinishLogin(ctx, c, bytes.NewReader(body), func(ctx context.Context, id []byte) (passkey.Credential, error) {
-		var err error
-		key, acc, err = s.Store.PasskeyByCredential(ctx, id)
-		return key.Credential, err
-	})
-	if key.ID.IsZero() {
-		acc = Account{}
-	}
-	switch {
-	case errors.Is(err, passkey.ErrCloned):
-		return nil, s.cloned(r, key)
-	case errors.Is(err, passkey.ErrMalformed):
-		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
-	case isRefusal(err):
-		return nil, refuse(acc.ID, "assertion")
-	case err != nil:
-		return nil, wrap(err, "finishing a passkey ceremony")
-	}
-	if !res.UserVerified || !acc.State.MaySignIn() || key.Citizen != acc.ID {
-		return nil, refuse(acc.ID, "not for this report")
-	}
-	key.Credential = res.Credential
-	used := s.Store.UsePasskey(ctx, key, s.Clock.Now())
-	if used != nil && !errors.Is(used, identity.ErrSpent) && !errors.Is(used, identity.ErrNotFound) {
-		return nil, wrap(used, "recording a passkey's use")
-	}
-	if res.Verdict != passkey.Accept {
-		return nil, s.odd(r, key)
-	}
-	if used != nil {
-		return nil, refuse(acc.ID, "counter")
-	}
-	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: acc.ID, What: what, Spare: key.Device, SparePasskey: key.ID}, identity.FactorPasskey, nil, true)
+	receipt, ok, err := s.fileLoss(r, loss.Report{Citizen: j.acc.ID, What: what, Spare: j.key.Device, SparePasskey: j.key.ID}, identity.FactorPasskey, nil, true)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, refuse(acc.ID, "loss not reported")
+		return nil, refuse(j.acc.ID, "loss not reported")
 	}
 	s.Observer.Observe("loss", string(what))
 	if err := g.right(context.WithoutCancel(ctx)); err != nil {

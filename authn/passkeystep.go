@@ -193,57 +193,21 @@ func (s *Service) passkeyFinish(v *visit, body []byte) (any, error) {
 			return nil, err
 		}
 	}
-	c, err := s.takeCeremony(ctx, body, purpose, flowOwner(v.flow.ID))
-	if errors.Is(err, identity.ErrNotFound) {
-		return nil, s.refusePasskey(v, identity.ID{}, "no such challenge")
-	}
+	j, err := s.assertion(v.r, body, purpose, flowOwner(v.flow.ID), v.mine, func(citizen identity.ID, reason string) error {
+		return s.refusePasskey(v, citizen, reason)
+	})
 	if err != nil {
 		return nil, err
 	}
-	var key Passkey
-	var acc Account
-	res, err := s.Passkeys.FinishLogin(ctx, c, bytes.NewReader(body), func(ctx context.Context, id []byte) (passkey.Credential, error) {
-		var err error
-		key, acc, err = s.Store.PasskeyByCredential(ctx, id)
-		return key.Credential, err
-	})
-	if key.ID.IsZero() {
-		acc = Account{}
-	}
-	switch {
-	case errors.Is(err, passkey.ErrCloned):
-		return nil, s.cloned(v.r, key)
-	case errors.Is(err, passkey.ErrMalformed):
-		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
-	case isRefusal(err):
-		s.Log.InfoContext(ctx, "passkey refused", "cause", err)
-		return nil, s.refusePasskey(v, acc.ID, "assertion")
-	case err != nil:
-		return nil, wrap(err, "finishing a passkey ceremony")
-	}
-	if !res.UserVerified || !acc.State.MaySignIn() || key.Citizen != acc.ID || !v.mine(acc.ID) {
-		return nil, s.refusePasskey(v, acc.ID, "not for this login")
-	}
-	key.Credential = res.Credential
-	used := s.Store.UsePasskey(ctx, key, v.now)
-	if used != nil && !errors.Is(used, identity.ErrSpent) && !errors.Is(used, identity.ErrNotFound) {
-		return nil, wrap(used, "recording a passkey's use")
-	}
-	if res.Verdict != passkey.Accept {
-		return nil, s.odd(v.r, key)
-	}
-	if used != nil {
-		return nil, s.refusePasskey(v, acc.ID, "counter")
-	}
 	p := identity.Proof{
-		Factor: identity.FactorPasskey, At: v.now, Device: key.Device, Verified: true,
-		Hardware: !res.Synced, Synced: res.Synced,
+		Factor: identity.FactorPasskey, At: v.now, Device: j.key.Device, Verified: true,
+		Hardware: !j.synced, Synced: j.synced,
 	}
 	if v.flow.Citizen.IsZero() {
-		if err := s.record(ctx, s.event(v.r, audit.LoginStarted, acc.ID)); err != nil {
+		if err := s.record(ctx, s.event(v.r, audit.LoginStarted, j.acc.ID)); err != nil {
 			return nil, err
 		}
-		v.identified(acc, p)
+		v.identified(j.acc, p)
 	} else {
 		v.prove(p)
 	}
@@ -253,6 +217,62 @@ func (s *Service) passkeyFinish(v *visit, body []byte) (any, error) {
 	s.Observer.Observe("passkey", "right")
 	to, err := v.advance()
 	return jsonAnswer{Next: to}, err
+}
+
+// judged is an assertion that holds: by which key, and whose.
+type judged struct {
+	key    Passkey
+	acc    Account
+	synced bool
+}
+
+// assertion takes out the ceremony an assertion answers, once, and looks at all there is to
+// look at, the counter last. refuse writes down a no about a citizen, or about nobody, and
+// returns the one sentence for all of them; mine says for whom it may be.
+func (s *Service) assertion(r *http.Request, body []byte, purpose passkey.Purpose, owner []byte, mine func(citizen identity.ID) bool, refuse func(citizen identity.ID, reason string) error) (judged, error) {
+	ctx := r.Context()
+	c, err := s.takeCeremony(ctx, body, purpose, owner)
+	if errors.Is(err, identity.ErrNotFound) {
+		return judged{}, refuse(identity.ID{}, "no such challenge")
+	}
+	if err != nil {
+		return judged{}, err
+	}
+	var j judged
+	res, err := s.Passkeys.FinishLogin(ctx, c, bytes.NewReader(body), func(ctx context.Context, id []byte) (passkey.Credential, error) {
+		var err error
+		j.key, j.acc, err = s.Store.PasskeyByCredential(ctx, id)
+		return j.key.Credential, err
+	})
+	if j.key.ID.IsZero() {
+		j.acc = Account{}
+	}
+	switch {
+	case errors.Is(err, passkey.ErrCloned):
+		return judged{}, s.cloned(r, j.key)
+	case errors.Is(err, passkey.ErrMalformed):
+		return judged{}, fmt.Errorf("%w: %w", errBadRequest, err)
+	case isRefusal(err):
+		s.Log.InfoContext(ctx, "passkey refused", "cause", err)
+		return judged{}, refuse(j.acc.ID, "assertion")
+	case err != nil:
+		return judged{}, wrap(err, "finishing a passkey ceremony")
+	}
+	if !res.UserVerified || !j.acc.State.MaySignIn() || j.key.Citizen != j.acc.ID || !mine(j.acc.ID) {
+		return judged{}, refuse(j.acc.ID, "not for this")
+	}
+	j.key.Credential, j.synced = res.Credential, res.Synced
+	used := s.Store.UsePasskey(ctx, j.key, s.Clock.Now())
+	if used != nil && !errors.Is(used, identity.ErrSpent) && !errors.Is(used, identity.ErrNotFound) {
+		return judged{}, wrap(used, "recording a passkey's use")
+	}
+	if res.Verdict != passkey.Accept {
+		return judged{}, s.odd(r, j.key)
+	}
+	if used != nil {
+		return judged{}, refuse(j.acc.ID, "counter")
+	}
+	return j, nil
 }
 
 // isRefusal reports whether err is the passkey room's no, and not a fault of ours.

@@ -74,7 +74,7 @@ const (
 	StreamRead     Act = "stream.read"
 
 	StaffRead       Act = "staff.read"
-	StaffInvite     Act = "staff.invite"     // Order.Value: name, roles and unit, see Invitation
+	StaffInvite     Act = "staff.invite"     // Order.Value: name, roles and unit, see Appointment
 	StaffRoles      Act = "staff.roles"      // Order.Target, Order.Value: roles
 	StaffDeactivate Act = "staff.deactivate" // Order.Target
 

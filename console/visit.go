@@ -22,8 +22,7 @@ const (
 	jsonType = exchange.JSONType
 
 	staffCookie = "__Host-staff"
-	tokenBytes  = 32
-	tokenLen    = 43 // of tokenBytes in base64url
+	tokenBytes  = exchange.TokenBytes
 )
 
 // A visit is one request of somebody of staff.
@@ -298,26 +297,13 @@ func see(w http.ResponseWriter, r *http.Request, to string) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// readCookie returns the one cookie of that name: two are ambiguous, and neither counts
-// (SECURITY SS4).
-func readCookie(r *http.Request, name string) (secret.Value, bool) {
-	cs := r.CookiesNamed(name)
-	if len(cs) != 1 || len(cs[0].Value) != tokenLen {
-		return secret.Value{}, false
-	}
-	return secret.Of(cs[0].Value), true
-}
+func readCookie(r *http.Request, name string) (secret.Value, bool) { return exchange.Cookie(r, name) }
 
 // setCookie: Strict, for nobody comes to the console from elsewhere with something to do.
 func setCookie(w http.ResponseWriter, name string, v secret.Value, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: v.Reveal(), Path: "/", MaxAge: int(life / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-	})
+	exchange.SetCookie(w, name, v, life, http.SameSiteStrictMode)
 }
 
 func dropCookie(w http.ResponseWriter, name string) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-	})
+	exchange.DropCookie(w, name, http.SameSiteStrictMode)
 }

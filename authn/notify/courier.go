@@ -11,6 +11,7 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/jose"
+	"ecardid/internal/outbox"
 )
 
 const (
@@ -75,22 +76,10 @@ type Courier struct {
 
 // Run brings them until ctx ends.
 func (c *Courier) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
+	outbox.Run(ctx, lookEvery, func(ctx context.Context) (bool, error) {
 		n, err := c.Round(ctx)
-		if err != nil && ctx.Err() == nil {
-			c.Log.ErrorContext(ctx, "notices not read", "cause", err)
-		}
-		if n == atOnce && ctx.Err() == nil {
-			continue // there may be more
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+		return n == atOnce, err
+	}, func(err error) { c.Log.ErrorContext(ctx, "notices not read", "cause", err) })
 }
 
 // Round brings what is due, at most a handful, and reports how many there were.
@@ -148,12 +137,4 @@ func (c *Courier) settle(ctx context.Context, n Notice, err error) {
 }
 
 // wait is 10 s, 40 s, 160 s … and at most an hour.
-func wait(tries int) time.Duration {
-	d := firstWait
-	for range min(tries, 10) {
-		if d *= 4; d >= longestWait {
-			return longestWait
-		}
-	}
-	return d
-}
+func wait(tries int) time.Duration { return outbox.Wait(tries, 4, firstWait, longestWait) }

@@ -17,15 +17,15 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// outbox is an Outbox in memory.
-type outbox struct {
+// shelf is an Outbox in memory.
+type shelf struct {
 	mu     sync.Mutex
 	due    []Notice
 	sent   []identity.ID
 	unsent map[identity.ID]time.Time
 }
 
-func (o *outbox) TakeNotices(_ context.Context, _ time.Time, _ time.Duration, n int) ([]Notice, error) {
+func (o *shelf) TakeNotices(_ context.Context, _ time.Time, _ time.Duration, n int) ([]Notice, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n = min(n, len(o.due))
@@ -34,14 +34,14 @@ func (o *outbox) TakeNotices(_ context.Context, _ time.Time, _ time.Duration, n 
 	return taken, nil
 }
 
-func (o *outbox) NoticeSent(_ context.Context, id identity.ID) error {
+func (o *shelf) NoticeSent(_ context.Context, id identity.ID) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sent = append(o.sent, id)
 	return nil
 }
 
-func (o *outbox) NoticeUnsent(_ context.Context, id identity.ID, next time.Time) error {
+func (o *shelf) NoticeUnsent(_ context.Context, id identity.ID, next time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.unsent == nil {
@@ -77,7 +77,7 @@ func TestCourier(t *testing.T) {
 		"for nobody":  {status: 200},
 	} {
 		n := Notice{ID: identity.NewID(), Kind: "device.bind", At: noon.Add(-time.Hour), Place: "192.0.2.0/24", Locale: "en", Phone: c.phone, Tries: c.tries}
-		box := &outbox{due: []Notice{n}}
+		box := &shelf{due: []Notice{n}}
 		posts := 0
 		courier := &Courier{
 			Outbox: box, Issuer: "https://id.example", URL: url, Alg: jose.ES256, Clock: clock.At(noon), Log: slog.New(slog.DiscardHandler),
@@ -117,7 +117,7 @@ func TestCourier(t *testing.T) {
 
 // Without a key nothing leaves unsigned.
 func TestNoKey(t *testing.T) {
-	box := &outbox{due: []Notice{{ID: identity.NewID(), Phone: "+8613800138000"}}}
+	box := &shelf{due: []Notice{{ID: identity.NewID(), Phone: "+8613800138000"}}}
 	var log strings.Builder
 	c := &Courier{
 		Outbox: box, Clock: clock.At(noon), Log: slog.New(slog.NewTextHandler(&log, nil)), Say: func(string, string) string { return "" },

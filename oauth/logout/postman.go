@@ -12,6 +12,7 @@ import (
 
 	"ecardid/identity"
 	"ecardid/internal/clock"
+	"ecardid/internal/outbox"
 	"ecardid/oauth"
 	"ecardid/oauth/framework"
 	"ecardid/oauth/issue"
@@ -51,22 +52,10 @@ type Postman struct {
 
 // Run delivers until ctx ends.
 func (p *Postman) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
+	outbox.Run(ctx, lookEvery, func(ctx context.Context) (bool, error) {
 		n, err := p.Round(ctx)
-		if err != nil && ctx.Err() == nil {
-			p.Log.ErrorContext(ctx, "logout outbox not read", "cause", err)
-		}
-		if n == atOnce && ctx.Err() == nil {
-			continue // there may be more
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+		return n == atOnce, err
+	}, func(err error) { p.Log.ErrorContext(ctx, "logout outbox not read", "cause", err) })
 }
 
 // Round delivers what is due, at most a handful, and reports how many there were.
@@ -128,12 +117,4 @@ func (p *Postman) settle(ctx context.Context, f oauth.Farewell, err error) {
 }
 
 // wait is 5 s, 20 s, 80 s … and at most an hour.
-func wait(tries int) time.Duration {
-	d := firstWait
-	for range min(tries, 10) {
-		if d *= 4; d >= longest {
-			return longest
-		}
-	}
-	return d
-}
+func wait(tries int) time.Duration { return outbox.Wait(tries, 4, firstWait, longest) }

@@ -13,6 +13,7 @@ import (
 	"ecardid/identity"
 	"ecardid/internal/clock"
 	"ecardid/internal/outbound"
+	"ecardid/internal/outbox"
 	"ecardid/oauth"
 )
 
@@ -44,30 +45,18 @@ type Courier struct {
 
 // Run delivers until ctx ends.
 func (c *Courier) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
 	looked := time.Time{}
-	for {
+	outbox.Run(ctx, lookEvery, func(ctx context.Context) (bool, error) {
 		if now := c.Clock.Now(); c.Observer != nil && now.Sub(looked) >= lagEvery {
 			looked = now
 			c.measure(ctx, now)
 		}
-		n := 0
-		if c.Sender != nil {
-			var err error
-			if n, err = c.Round(ctx); err != nil && ctx.Err() == nil {
-				c.Log.ErrorContext(ctx, "signals outbox not read", "cause", err)
-			}
+		if c.Sender == nil {
+			return false, nil
 		}
-		if n > 0 && ctx.Err() == nil {
-			continue // there may be more
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+		n, err := c.Round(ctx)
+		return n > 0, err
+	}, func(err error) { c.Log.ErrorContext(ctx, "signals outbox not read", "cause", err) })
 }
 
 // measure tells how far receivers are behind.
@@ -251,15 +240,7 @@ func problem(err error) string {
 }
 
 // wait is 5 s, 10 s, 20 s … and at most ten minutes.
-func wait(failures int) time.Duration {
-	d := firstWait
-	for range min(failures, 10) {
-		if d *= 2; d >= longestWait {
-			return longestWait
-		}
-	}
-	return d
-}
+func wait(failures int) time.Duration { return outbox.Wait(failures, 2, firstWait, longestWait) }
 
 func (c *Courier) count(outcome string) {
 	if c.Observer != nil {
